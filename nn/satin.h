@@ -1,0 +1,2 @@
+// The umbrella header: #include <satin/satin.h>.
+#pragma once

@@ -128,7 +128,6 @@ void landscape(Scene& s) {
 
 void dead_leaves(Scene& s, float smallest, float largest, float layers, int depth) {
   Rng& rng = s.rng;
-  background(s);
   const float area =
       static_cast<float>(s.canvas.width() + 40) * static_cast<float>(s.canvas.height() + 40);
   // Density ~ r^-2.5: every scale covers about as much as the next.
@@ -143,6 +142,7 @@ void dead_leaves(Scene& s, float smallest, float largest, float layers, int dept
 }
 
 void leaves(Scene& s) {
+  background(s);
   dead_leaves(s, s.rng.log_uniform(1.5f, 8.0f), s.rng.uniform(60.0f, 160.0f),
               s.rng.uniform(0.5f, 2.5f), 1);
 }
@@ -171,16 +171,28 @@ void cartoon(Scene& s) {
   }
 }
 
+// Towards grey: photographs are less colorful than crayons.
+void fade(Canvas& canvas, float amount) {
+  for (size_t i = 0; i < canvas.values().size(); i += 3) {
+    float* p = &canvas.values()[i];
+    const float grey = 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2];
+    for (int c = 0; c < 3; ++c) p[c] = lerp(p[c], grey, amount);
+  }
+}
+
 // Something like a photograph, too smooth to hold texture: shaded leaves, lighting, focus.
 void soft_photo(Scene& s, int focus) {
   Rng& rng = s.rng;
   s.gradients = 0.9f;
-  if (rng.chance(0.5f)) {
+  const bool outdoors = rng.chance(0.55f);
+  if (outdoors) {
     landscape(s);
-    dead_leaves(s, 5.0f, 60.0f, 0.0f, 0);
+  } else {
+    background(s);
   }
-  dead_leaves(s, rng.log_uniform(3.0f, 10.0f), rng.uniform(60.0f, 150.0f), rng.uniform(0.4f, 1.8f),
-              1);
+  dead_leaves(s, rng.log_uniform(3.0f, 10.0f), rng.uniform(60.0f, 150.0f),
+              outdoors ? rng.uniform(0.0f, 0.5f) : rng.uniform(0.3f, 1.6f), 1);
+  if (rng.chance(0.7f)) fade(s.canvas, rng.uniform(0.2f, 0.75f));
   s.canvas.blur(focus);
   add_color_noise(s.canvas, rng, rng.uniform(12.0f, 30.0f), 96.0f, 0.8f, rng.uniform(5.0f, 30.0f),
                   rng.uniform(0.0f, 12.0f));
@@ -190,7 +202,7 @@ void soft_photo(Scene& s, int focus) {
 // A photograph after a tracing program: flat regions of many colors, ragged borders.
 void traced(Scene& s) {
   Rng& rng = s.rng;
-  soft_photo(s, rng.between(1, 2));
+  soft_photo(s, rng.below(2));
   add_color_noise(s.canvas, rng, rng.log_uniform(2.5f, 8.0f), rng.uniform(16.0f, 64.0f),
                   rng.uniform(0.2f, 1.0f), rng.uniform(4.0f, 18.0f), rng.uniform(0.0f, 6.0f));
   clamp_values(s.canvas);
@@ -292,13 +304,13 @@ struct SceneRow {
 };
 constexpr SceneRow kScenes[] = {
     {"landscape", 2.2f, landscape},
-    {"leaves", 1.4f, leaves},
+    {"leaves", 1.0f, leaves},
     {"cartoon", 2.4f, cartoon},
     {"traced", 2.0f, traced},
     {"painted", 1.2f, painted},
     {"abstract", 0.9f, abstract_art},
     {"page", 0.6f, page},
-    {"photo", 0.6f, [](Scene& s) { soft_photo(s, s.rng.below(3)); }},
+    {"photo", 0.35f, [](Scene& s) { soft_photo(s, s.rng.below(3)); }},
 };
 
 // Small things that have to survive smoothing.
@@ -336,10 +348,7 @@ void grade(Canvas& canvas, Rng& rng) {
     }
   }
   if (rng.chance(0.05f)) {
-    for (size_t i = 0; i < canvas.values().size(); i += 3) {
-      float* p = &canvas.values()[i];
-      p[0] = p[1] = p[2] = 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2];
-    }
+    fade(canvas, 1.0f);
   }
   clamp_values(canvas);
   if (rng.chance(0.2f)) {

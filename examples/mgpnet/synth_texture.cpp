@@ -7,12 +7,12 @@ namespace {
 
 // Weights follow what texture collections hold: ground and stone most of all, then cloth and paper.
 constexpr TextureRow kTextures[] = {
-    {"spectral", 1.6f, texture_spectral}, {"ridged", 0.6f, texture_ridged},
-    {"relief", 1.8f, texture_relief},     {"fur", 0.7f, texture_fur},
-    {"grain", 0.8f, texture_grain},       {"crumpled", 0.6f, texture_crumpled},
+    {"spectral", 1.4f, texture_spectral}, {"ridged", 0.5f, texture_ridged},
+    {"relief", 2.4f, texture_relief},     {"fur", 0.7f, texture_fur},
+    {"grain", 0.8f, texture_grain},       {"crumpled", 0.5f, texture_crumpled},
     {"ripples", 0.5f, texture_ripples},   {"cells", 1.8f, texture_cells},
-    {"pebbles", 1.4f, texture_pebbles},   {"blades", 1.3f, texture_blades},
-    {"chips", 0.8f, texture_chips},       {"scratches", 0.5f, texture_scratches},
+    {"pebbles", 1.4f, texture_pebbles},   {"blades", 1.7f, texture_blades},
+    {"chips", 0.8f, texture_chips},       {"scratches", 0.4f, texture_scratches},
     {"bricks", 0.9f, texture_bricks},     {"weave", 1.0f, texture_weave},
     {"canvas", 0.9f, texture_canvas},     {"stripes", 0.7f, texture_stripes},
     {"grate", 1.0f, texture_grate},       {"scales", 0.5f, texture_scales},
@@ -39,25 +39,25 @@ void weather(Field& f, Rng& rng) {
       add_scaled(f, blotch, rng.uniform(0.1f, 0.45f));
     }
   }
-  if (rng.chance(0.65f)) {
+  if (rng.chance(0.85f)) {
     const Field fine = fractal_noise(rng, f.w, f.h,
                                      {.finest = 1.0f,
-                                      .coarsest = rng.log_uniform(1.0f, 6.0f),
-                                      .slope = rng.uniform(-0.6f, 0.3f)});
-    add_scaled(f, fine, rng.log_uniform(0.12f, 0.9f));
+                                      .coarsest = rng.log_uniform(1.0f, 5.0f),
+                                      .slope = rng.uniform(-0.7f, 0.3f)});
+    add_scaled(f, fine, rng.log_uniform(0.2f, 1.8f));
   }
 }
 
 // Sparse bright or dark spots: the histogram of a photographed surface is rarely symmetric.
 void skew(Field& f, Rng& rng) {
   const float choice = rng.uniform();
-  if (choice < 0.45f) {
-    const float k = rng.sign() * rng.uniform(0.2f, 0.7f);
+  if (choice < 0.4f) {
+    const float k = rng.sign() * rng.uniform(0.1f, 0.4f);
     for (float& x : f.v) x = exp_e(k * std::clamp(x, -5.0f, 5.0f));
     if (k < 0.0f) {
       for (float& x : f.v) x = -x;
     }
-  } else if (choice < 0.6f) {
+  } else if (choice < 0.65f) {
     const float low = rng.uniform(-2.2f, -0.8f), high = rng.uniform(0.8f, 2.2f);
     for (float& x : f.v) x = std::clamp(x, low, high);
   }
@@ -65,7 +65,7 @@ void skew(Field& f, Rng& rng) {
 
 void focus(Field& f, Rng& rng) {
   const float choice = rng.uniform();
-  if (choice < 0.12f) {
+  if (choice < 0.06f) {
     f = blurred(f, 1);
   } else if (choice < 0.35f) {
     const Field soft = blurred(f, 1);

@@ -27,7 +27,7 @@ Field texture_spectral(Rng& rng, int w, int h) {
   FractalOptions o;
   o.finest = rng.chance(0.6f) ? 1.0f : rng.log_uniform(1.0f, 5.0f);
   o.coarsest = o.finest * rng.log_uniform(1.0f, 32.0f);
-  o.slope = rng.uniform(-0.8f, 0.6f);
+  o.slope = rng.uniform(-0.9f, 0.4f);
   o.stretch = rng.chance(0.3f) ? rng.log_uniform(0.15f, 7.0f) : 1.0f;
   Field f = fractal_noise(rng, w, h, o);
   if (rng.chance(0.25f))
@@ -37,7 +37,7 @@ Field texture_spectral(Rng& rng, int w, int h) {
 
 Field texture_ridged(Rng& rng, int w, int h) {
   Field f = fractal_noise(rng, w, h,
-                          {.finest = rng.log_uniform(1.5f, 5.0f),
+                          {.finest = rng.log_uniform(1.0f, 4.0f),
                            .coarsest = rng.log_uniform(6.0f, 48.0f),
                            .slope = rng.uniform(-0.2f, 0.7f),
                            .stretch = rng.chance(0.3f) ? rng.log_uniform(0.3f, 3.5f) : 1.0f,
@@ -50,14 +50,14 @@ Field texture_ridged(Rng& rng, int w, int h) {
 // Rough ground under slanting light.
 Field texture_relief(Rng& rng, int w, int h) {
   Field height = fractal_noise(rng, w, h,
-                               {.finest = rng.log_uniform(1.0f, 4.0f),
+                               {.finest = rng.log_uniform(1.0f, 2.5f),
                                 .coarsest = rng.log_uniform(4.0f, 48.0f),
-                                .slope = rng.uniform(0.2f, 1.3f),
+                                .slope = rng.uniform(0.0f, 1.1f),
                                 .stretch = rng.chance(0.35f) ? rng.log_uniform(0.25f, 4.0f) : 1.0f,
                                 .ridged = rng.chance(0.45f)});
   if (rng.chance(0.3f))
     warp_in_place(rng, height, rng.log_uniform(8.0f, 40.0f), rng.uniform(2.0f, 8.0f));
-  Field f = embossed(height, rng.uniform(), rng.log_uniform(0.6f, 2.5f));
+  Field f = embossed(height, rng.uniform(), rng.log_uniform(0.5f, 1.6f));
   normalize(f);
   if (rng.chance(0.4f)) add_scaled(f, height, rng.uniform(0.2f, 0.8f));
   return f;

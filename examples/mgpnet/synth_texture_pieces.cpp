@@ -99,7 +99,7 @@ int count_for(const Field& f, float times, float area) {
 
 // Cobbles, cracked mud, reptile skin, mosaics: one diagram, many ways to shade it.
 Field texture_cells(Rng& rng, int w, int h) {
-  const float size = rng.log_uniform(5.0f, 36.0f);
+  const float size = rng.log_uniform(4.0f, 32.0f);
   const float aspect = rng.chance(0.4f) ? rng.log_uniform(0.6f, 1.7f) : 1.0f;
   Cells c = nearest_points(rng, w, h, size, aspect, rng.uniform(0.3f, 1.0f));
   const float tone = rng.uniform(0.0f, 1.0f),
@@ -151,7 +151,7 @@ Field texture_pebbles(Rng& rng, int w, int h) {
 // Grass, straw, needles: thin strokes, brighter along the middle, over darker ones.
 Field texture_blades(Rng& rng, int w, int h) {
   Field f(w, h, -1.0f);
-  const float length = rng.log_uniform(3.0f, 26.0f), thick = rng.log_uniform(0.5f, 1.8f);
+  const float length = rng.log_uniform(3.0f, 32.0f), thick = rng.log_uniform(0.45f, 1.8f);
   const float base = rng.uniform(), spread = rng.chance(0.6f) ? 0.5f : rng.uniform(0.02f, 0.2f);
   const float depth = rng.uniform(0.0f, 2.0f), shade = rng.uniform(0.0f, 1.0f);
   const int n = count_for(f, rng.uniform(0.7f, 2.0f), 3.0f * length * thick * 0.7f);
@@ -209,16 +209,16 @@ Field texture_chips(Rng& rng, int w, int h) {
 Field texture_scratches(Rng& rng, int w, int h) {
   Field f = fractal_noise(rng, w, h,
                           {.finest = 1.0f, .coarsest = 16.0f, .slope = rng.uniform(-0.5f, 0.3f)});
-  for (float& x : f.v) x *= 0.3f;
+  for (float& x : f.v) x *= 0.6f;
   const float length = rng.log_uniform(6.0f, 60.0f), base = rng.uniform();
   const float spread = rng.chance(0.5f) ? 1.0f : rng.uniform(0.02f, 0.3f),
               bias = rng.uniform(-1.0f, 1.0f);
-  const int n = count_for(f, rng.uniform(0.1f, 0.8f), length * 2.0f);
+  const int n = count_for(f, rng.uniform(0.2f, 1.2f), length * 2.0f);
   for (int i = 0; i < n; ++i) {
     const Piece p{rng.uniform() * static_cast<float>(w), rng.uniform() * static_cast<float>(h),
                   base + spread * (rng.uniform() - 0.5f), length * rng.uniform(0.3f, 1.0f),
                   rng.uniform(0.5f, 1.1f)};
-    const float tone = 1.5f * rng.normal() + 1.5f * bias;
+    const float tone = 1.2f * rng.normal() + bias;
     const float bow = rng.uniform(-0.25f, 0.25f) * p.long_radius / p.short_radius;
     // A bent mark leaves its own box, so it is followed along u rather than searched across it.
     const float c = cos_turns(p.turns), s = sin_turns(p.turns);

@@ -24,7 +24,7 @@ void roughen(Rng& rng, Field& f, float chance) {
 
 // Courses of stones with joints, each stone with a tone, a light edge and a dark one.
 Field texture_bricks(Rng& rng, int w, int h) {
-  const float height = rng.log_uniform(7.0f, 32.0f), aspect = rng.uniform(0.8f, 3.0f);
+  const float height = rng.log_uniform(6.0f, 30.0f), aspect = rng.uniform(0.8f, 3.0f);
   const int rows = whole_cells(h, height, 2), columns = whole_cells(w, height * aspect);
   const float bond = rng.chance(0.75f) ? rng.uniform(0.25f, 0.5f) : 0.0f;
   const float jitter = rng.chance(0.4f) ? rng.uniform(0.1f, 0.35f) : 0.0f;

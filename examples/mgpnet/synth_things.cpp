@@ -29,17 +29,17 @@ Palette draw_palette(Rng& rng) {
   const float hue = rng.uniform(), spread = rng.uniform(0.02f, 0.25f), kind = rng.uniform();
   for (int i = 0; i < n; ++i) {
     const float near = hue + spread * rng.normal();
-    if (kind < 0.22f) {  // crayons
-      p.colors.push_back(hsv(rng.uniform(), rng.uniform(0.5f, 1.0f), rng.uniform(0.5f, 1.0f)));
-    } else if (kind < 0.5f) {  // nature: browns, greens, sky, stone
+    if (kind < 0.3f) {  // crayons
+      p.colors.push_back(hsv(rng.uniform(), rng.uniform(0.5f, 1.0f), rng.uniform(0.6f, 1.0f)));
+    } else if (kind < 0.56f) {  // nature: browns, greens, sky, stone
       const float natural[6] = {0.07f, 0.11f, 0.26f, 0.33f, 0.57f, 0.09f};
-      p.colors.push_back(hsv(natural[rng.below(6)] + 0.02f * rng.normal(), rng.uniform(0.1f, 0.7f),
-                             rng.uniform(0.12f, 0.95f)));
-    } else if (kind < 0.66f) {  // neighbors on the color wheel
+      p.colors.push_back(hsv(natural[rng.below(6)] + 0.02f * rng.normal(),
+                             rng.uniform(0.15f, 0.85f), rng.uniform(0.15f, 1.0f)));
+    } else if (kind < 0.7f) {  // neighbors on the color wheel
       p.colors.push_back(hsv(near, rng.uniform(0.2f, 0.95f), rng.uniform(0.25f, 1.0f)));
-    } else if (kind < 0.75f) {  // night
+    } else if (kind < 0.76f) {  // night
       p.colors.push_back(hsv(near, rng.uniform(0.2f, 1.0f), rng.uniform(0.0f, 0.4f)));
-    } else if (kind < 0.86f) {  // pastel
+    } else if (kind < 0.87f) {  // pastel
       p.colors.push_back(hsv(rng.uniform(), rng.uniform(0.02f, 0.4f), rng.uniform(0.75f, 1.0f)));
     } else if (kind < 0.92f) {  // greys
       p.colors.push_back(hsv(near, rng.uniform(0.0f, 0.08f), rng.uniform(0.0f, 1.0f)));

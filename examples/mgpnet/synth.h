@@ -9,15 +9,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "mgpnet/image.h"
+#include "mgpnet/pair.h"
 
 namespace mgpnet {
-
-/// Ground truth and input of equal size.
-struct Pair {
-  Image gt;
-  Image input;
-};
 
 struct SynthOptions {
   int width = 128;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "nn/atomic_file.h"
 #include "nn/checked.h"
 #include "nn/text.h"
 
@@ -461,6 +462,10 @@ std::vector<uint8_t> serialize_gguf(const TensorFile& file) {
     throw Error(cat("this content cannot be written as GGUF: ", error.reason()));
   }
   return std::move(w.out);
+}
+
+void write_gguf(const std::string& path, const TensorFile& file) {
+  write_file(path, serialize_gguf(file));
 }
 
 }  // namespace satin

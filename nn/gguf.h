@@ -26,5 +26,7 @@ TensorFile read_gguf_header(ByteReader& reader);
 /// The bytes of the file; the same content gives the same bytes.
 /// errors: Error for what the reader would refuse.
 std::vector<uint8_t> serialize_gguf(const TensorFile& file);
+/// Those bytes, complete or not at all.  errors: also WriteError (atomic_file.h).
+void write_gguf(const std::string& path, const TensorFile& file);
 
 }  // namespace satin

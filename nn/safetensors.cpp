@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "nn/atomic_file.h"
 #include "nn/checked.h"
 #include "nn/text.h"
 
@@ -479,6 +480,10 @@ std::vector<uint8_t> serialize_safetensors(const TensorFile& file) {
     throw Error(cat("this content cannot be written as safetensors: ", error.reason()));
   }
   return out;
+}
+
+void write_safetensors(const std::string& path, const TensorFile& file) {
+  write_file(path, serialize_safetensors(file));
 }
 
 }  // namespace satin

@@ -26,5 +26,7 @@ TensorFile read_safetensors_header(ByteReader& reader);
 /// file.tensors does not matter; metadata keeps its order.
 /// errors: Error for what the reader would refuse, and for metadata other than strings.
 std::vector<uint8_t> serialize_safetensors(const TensorFile& file);
+/// Those bytes, complete or not at all.  errors: also WriteError (atomic_file.h).
+void write_safetensors(const std::string& path, const TensorFile& file);
 
 }  // namespace satin

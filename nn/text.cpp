@@ -74,7 +74,8 @@ std::string in_quotes(std::string_view text) { return '"' + printable(text) + '"
 
 std::string nearest_name(std::string_view name, std::span<const std::string_view> candidates) {
   if (name.size() > kLongest) return {};
-  size_t best = name.size() / 3 + 1;
+  // Swapped letters are two edits.
+  size_t best = std::max(name.size() / 3, std::min<size_t>(name.size() / 2, 2)) + 1;
   std::string_view found;
   for (const std::string_view candidate :
        candidates.first(std::min(candidates.size(), kCandidates))) {

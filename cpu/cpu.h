@@ -1,0 +1,28 @@
+// The CPU backend: which instruction sets this binary holds, which the processor has, and the Backend
+// that runs on one of them.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "cpu/thread_pool.h"
+#include "tensor/backend.h"
+
+namespace satin::cpu {
+
+enum class Isa : uint8_t { baseline, avx2, avx512 };
+
+std::string_view name_of(Isa isa);
+
+/// The paths that are compiled in and that this processor can run, slowest first.
+std::vector<Isa> available_isas();
+
+/// The fastest available path, or the one that the environment variable SATIN_ISA names.
+/// errors: SATIN_ISA names no path, or one that this processor lacks.
+Isa default_isa();
+
+/// The backend of one path; lives as long as the process.
+const Backend& backend(Isa isa);
+const Backend& backend();  ///< of default_isa()
+
+}  // namespace satin::cpu

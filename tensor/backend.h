@@ -1,0 +1,75 @@
+// The one interface through which tensor/ knows how computations run: Backend, the Call it is given
+// and the run-time context Exec.  Everything here is a plain struct, so that kernels compiled for
+// another instruction set or device may read it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "tensor/node.h"
+
+namespace satin {
+
+/// Where the elements of a value are: contiguous, row-major, 64-byte aligned unless they start inside
+/// another value.
+struct View {
+  void* data = nullptr;
+  Shape shape;
+  DType dtype = DType::f32;
+
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+class ThreadPool;
+
+/// Told how long every step of a run took.
+class Profiler {
+ public:
+  virtual ~Profiler() = default;
+  virtual void step(const Node& node, double seconds) = 0;
+};
+
+/// The context of a run, passed to every kernel; never global.
+struct Exec {
+  ThreadPool* pool = nullptr;  ///< null: the calling thread only
+  Profiler* profiler = nullptr;
+  bool plain = false;  ///< run the loops that state what an operation means, not the fast ones
+};
+
+/// One execution of an operation.  Outputs may share memory with inputs only as the row's kind allows
+/// (pointwise: the same element).
+struct Call {
+  Op op;
+  const Attrs* attrs;
+  std::span<const View> in;
+  std::span<const View> out;
+  void* scratch;  ///< as many bytes as scratch(call) asked for, 64-byte aligned
+  const Exec* exec;
+
+  template <class A>
+  A as() const {
+    return attrs->as<A>();
+  }
+};
+
+/// A kind of machine.  Kernels never allocate, throw, check shapes or synchronize.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+  /// Bytes of scratch this call needs; fixed by the problem, never by the number of threads.
+  virtual int64_t scratch(const Call& call) const = 0;
+  virtual void run(const Call& call) const = 0;
+
+  virtual void* allocate(int64_t bytes) const = 0;  ///< 64-byte aligned; throws Error when there is no memory
+  virtual void release(void* memory) const = 0;
+  virtual void write(void* to, const void* host, int64_t bytes) const = 0;
+  virtual void read(void* host, const void* from, int64_t bytes) const = 0;
+};
+
+}  // namespace satin

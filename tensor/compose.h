@@ -1,0 +1,24 @@
+// Compositions: what a composite operation means, in public operations.
+#pragma once
+
+#include "tensor/node.h"
+
+namespace satin {
+
+namespace compose {
+// One function per composite row, in tensor/<stem>.cpp (autograd/<stem>.cpp where the composition is
+// itself a derivative): the outputs of `node`, built from node.inputs.
+#define SATIN_COMPOSE_primitive(name)
+#define SATIN_COMPOSE_pointwise(name)
+#define SATIN_COMPOSE_view(name)
+#define SATIN_COMPOSE_composite(name) Tensors name(const Node& node);
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_COMPOSE_##kind(name)
+#include "tensor/ops.def"
+#undef SATIN_OP
+#undef SATIN_COMPOSE_composite
+}  // namespace compose
+
+/// The outputs of a composite node computed by its composition.  node.op must be composite.
+Tensors composition_of(const Node& node);
+
+}  // namespace satin

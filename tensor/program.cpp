@@ -1,0 +1,97 @@
+#include "tensor/program.h"
+
+#include <chrono>
+
+namespace satin {
+namespace {
+
+Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options, bool recompute) {
+  Tensors all = outputs;
+  for (const Alias& a : options.alias) all.push_back(a.updated);
+  const Tensors lowered = lower(all, options.fuse);
+  std::vector<Alias> alias = options.alias;
+  for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = lowered[outputs.size() + i];
+  Schedule schedule = linearize({lowered.begin(), lowered.begin() + static_cast<int64_t>(outputs.size())}, alias);
+  if (recompute) recompute_cheap_values(schedule);
+  return make_plan(std::move(schedule), backend);
+}
+
+}  // namespace
+
+Program::Program(Tensors outputs, const Backend& backend, Options options)
+    : backend_(backend), outputs_(std::move(outputs)), store_(options.store) {
+  plan_ = plan_of(outputs_, backend, options, options.recompute);
+  if (options.max_bytes > 0 && plan_.total_bytes() > options.max_bytes)
+    throw MemoryError(cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),
+                      plan_.total_bytes());
+  if (!store_) {
+    own_store_ = std::make_unique<Store>(backend);
+    store_ = own_store_.get();
+  }
+  bind();
+}
+
+Program::~Program() {
+  if (arena_) backend_.release(arena_);
+}
+
+void Program::bind() {
+  for (const Plan::Buffer& buffer : plan_.buffers)
+    persistent_.push_back(buffer.persistent ? store_->memory(buffer.persistent) : nullptr);
+  if (plan_.arena_bytes > 0) arena_ = static_cast<std::byte*>(backend_.allocate(plan_.arena_bytes));
+  const auto view = [&](int v) {
+    return View{address(plan_.places[v]), plan_.values[v].shape, plan_.values[v].dtype};
+  };
+  for (const Plan::Step& step : plan_.steps) {
+    if (!step.moves_data) continue;
+    Step bound{step.node.get(), {}, {}, nullptr};
+    for (const int v : step.in) bound.in.push_back(view(v));
+    for (const int v : step.out) bound.out.push_back(view(v));
+    if (step.scratch >= 0) bound.scratch = address({step.scratch, 0});
+    steps_.push_back(std::move(bound));
+  }
+}
+
+void* Program::address(Plan::Place place) const {
+  if (place.buffer < 0) return nullptr;
+  void* persistent = persistent_[place.buffer];
+  std::byte* base = persistent ? static_cast<std::byte*>(persistent) : arena_ + plan_.buffers[place.buffer].offset;
+  return base + place.offset;
+}
+
+void Program::run(const Exec& exec) {
+  using Clock = std::chrono::steady_clock;
+  for (const Step& step : steps_) {
+    const auto start = exec.profiler ? Clock::now() : Clock::time_point{};
+    backend_.run({step.node->op, &step.node->attrs, step.in, step.out, step.scratch, &exec});
+    if (exec.profiler) {
+      const std::chrono::duration<double> seconds = Clock::now() - start;
+      exec.profiler->step(*step.node, seconds.count());
+    }
+  }
+  for (const auto& [from, to] : plan_.copies) {
+    const View in{address(plan_.places[from]), plan_.values[from].shape, plan_.values[from].dtype};
+    const View out{address(plan_.places[to]), plan_.values[to].shape, plan_.values[to].dtype};
+    const Attrs none;
+    backend_.run({Op::reshape, &none, {&in, 1}, {&out, 1}, nullptr, &exec});
+  }
+}
+
+void* Program::memory(const Tensor& t) const {
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    if (outputs_[i] == t) return address(plan_.places[plan_.outputs[i]]);
+  for (size_t v = 0; v < plan_.values.size(); ++v)
+    if (t && plan_.values[v].leaf == t.node_ptr()) return address(plan_.places[v]);
+  throw Error("Program: this value is neither an output nor an input or parameter that the outputs need");
+}
+
+void Program::check_access(const Tensor& t, size_t element, int64_t count) {
+  if (!t) throw Error("Program: an empty Tensor");
+  if (element != size_of(t.dtype()) || count != t.size())
+    throw Error(cat("Program: ", count, " elements of ", element, " bytes for a value of ", t.shape(), " ", t.dtype()));
+}
+
+void Program::write_bytes(const Tensor& t, const void* host) { backend_.write(memory(t), host, t.bytes()); }
+void Program::read_bytes(const Tensor& t, void* host) const { backend_.read(host, memory(t), t.bytes()); }
+
+}  // namespace satin

@@ -17,12 +17,10 @@ namespace {
 
 enum class AtWrt { go_through, stop };
 
-Tensors backward(const Tensors& y, const Tensors& dy, const Tensors& wrt, AtWrt at_wrt);
-
 /// The rule of a composite that brings none: differentiate its composition, the inputs taken as
 /// independent even where one was computed from another.
 Tensors differentiate_composition(const NodePtr& node, const Tensors& dy) {
-  Tensors dx = backward(composition_of(*node), dy, node->inputs, AtWrt::stop);
+  Tensors dx = vjp_of(composition_of(*node), dy, node->inputs);
   for (size_t i = 0; i < dx.size(); ++i)  // an input given twice: its whole cotangent is counted once
     if (std::find(node->inputs.begin(), node->inputs.begin() + static_cast<int64_t>(i), node->inputs[i]) !=
         node->inputs.begin() + static_cast<int64_t>(i))
@@ -93,5 +91,7 @@ Tensors grad(const Tensor& y, const Tensors& wrt, const Tensor& dy) {
     throw Error(cat("grad: y is ", y.shape(), " ", y.dtype(), ", dy is ", dy.shape(), " ", dy.dtype()));
   return backward({y}, {dy ? dy : full(y.shape(), 1.0, y.dtype())}, wrt, AtWrt::go_through);
 }
+
+Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x) { return backward(y, dy, x, AtWrt::stop); }
 
 }  // namespace satin

@@ -13,6 +13,10 @@ namespace satin {
 /// example: grad(square(x), {x}) -> 2x for a one-element x
 Tensors grad(const Tensor& y, const Tensors& wrt, const Tensor& dy = {});
 
+/// The cotangents of x from those of y, the values of x taken as independent even where one was computed
+/// from another: the derivative of a piece of graph that starts at x.  y, dy: equally many.
+Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x);
+
 namespace vjp {
 /// One rule per operation, in autograd/<stem>.cpp: the cotangents of node's inputs, in their order, from
 /// the cotangents dy of its outputs (all present).  An empty Tensor stands for "no gradient".

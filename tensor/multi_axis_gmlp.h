@@ -1,0 +1,33 @@
+// The multi-axis gMLP of MGPNet: a global and a local gMLP side by side.
+#pragma once
+
+#include "tensor/gmlp.h"
+
+namespace satin {
+
+/// Which branches a multi-axis gMLP has.
+enum class Branches : int {
+  grid_and_block,  ///< each takes half of the 2C channels, grid the first half
+  grid,            ///< one global branch of width 2C (ablation "global-only")
+  block,           ///< one local branch of width 2C (ablation "local-only")
+};
+
+struct MultiAxisGmlpAttrs {
+  Branches branches = Branches::grid_and_block;
+  int size = 16;
+};
+
+struct MultiAxisGmlpWeights {
+  Tensor norm_gamma, norm_beta;  ///< [C]
+  Tensor w1, b1;                 ///< [C, 2C], [2C]
+  Tensor w2, b2;                 ///< [2C, C], [C]
+  std::vector<GmlpWeights> branches;
+};
+
+/// y = x + W2 concat(gmlp_grid(u), gmlp_block(v)),  u, v = the halves of GELU(W1 LN(x))
+/// x, y: [N, H, W, C], H and W multiples of size; f32, f64
+/// gradient: of the composition
+/// errors: extents that are no multiples of size; weights whose shapes do not fit
+Tensor multi_axis_gmlp(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs);
+
+}  // namespace satin

@@ -1,0 +1,67 @@
+// Every pair of dtypes meets in f32 or f64: a storage type is widened exactly, then rounded once.
+#include "tensor/cast.h"
+
+#include "cpu/kernel.h"
+
+namespace satin::cpu::SATIN_ISA {
+namespace {
+
+inline float widen(float x) { return x; }
+inline double widen(double x) { return x; }
+inline float widen(Bf16 x) { return to_f32(x); }
+inline float widen(F16 x) { return to_f32(x); }
+
+/// Rounding an f64 to f32 and then to 16 bits could round twice.  Rounding the f64 to odd first keeps
+/// the information which side of a tie it was on.
+inline float to_odd(double x) {
+  float y = static_cast<float>(x);
+  if (static_cast<double>(y) == x || y != y) return y;
+  uint32_t bits = std::bit_cast<uint32_t>(y);
+  const double magnitude = x < 0 ? -x : x;
+  const double rounded = y < 0 ? -static_cast<double>(y) : static_cast<double>(y);
+  if (rounded > magnitude) --bits;  // truncate toward zero
+  return std::bit_cast<float>(bits | 1u);
+}
+inline float to_odd(float x) { return x; }
+
+template <class To, class Wide>
+inline To narrow(Wide x) {
+  if constexpr (sizeof(To) >= 4)
+    return static_cast<To>(x);
+  else if constexpr (static_cast<bool>(__is_same(To, Bf16)))
+    return to_bf16(to_odd(x));
+  else
+    return to_f16(to_odd(x));
+}
+
+template <class To, class From>
+void convert(const Call& call) {
+  const From* x = call.in[0].as<From>();
+  To* y = call.out[0].as<To>();
+  parallel_chunks(call, call.out[0].shape.size(), 1 << 15, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = narrow<To>(widen(x[i]));
+  });
+}
+
+template <class From>
+void convert_from(const Call& call) {
+  switch (call.out[0].dtype) {
+    case DType::f32: return convert<float, From>(call);
+    case DType::f64: return convert<double, From>(call);
+    case DType::bf16: return convert<Bf16, From>(call);
+    case DType::f16: return convert<F16, From>(call);
+  }
+}
+
+}  // namespace
+
+void cast(const Call& call) {
+  switch (call.in[0].dtype) {
+    case DType::f32: return convert_from<float>(call);
+    case DType::f64: return convert_from<double>(call);
+    case DType::bf16: return convert_from<Bf16>(call);
+    case DType::f16: return convert_from<F16>(call);
+  }
+}
+
+}  // namespace satin::cpu::SATIN_ISA

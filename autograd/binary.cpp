@@ -18,14 +18,15 @@ namespace satin {
 SATIN_RULE(add, dz, dz)
 SATIN_RULE(sub, dz, -dz)
 SATIN_RULE(mul, dz* y, dz* x)
-SATIN_RULE(div, dz / y, -(dz * z) / y)
+SATIN_RULE(div, dz / y, -(dz* z) / y)
 SATIN_RULE(less, Tensor(), Tensor())
 SATIN_RULE(less_equal, Tensor(), Tensor())
 SATIN_RULE(equal, Tensor(), Tensor())
 SATIN_RULE(leaky_relu_grad, Tensor(), satin::leaky_relu_grad(x, dz, node->as<BinaryAttrs>().a))
 // d/dx (Phi + x phi) = phi (2 - x^2)
 SATIN_RULE(gelu_grad,
-           dz* y*(satin::exp(satin::square(x) * -0.5) * scalar::kInvSqrt2Pi) * -(satin::square(x) - 2.0),
+           dz* y*(satin::exp(satin::square(x) * -0.5) * scalar::kInvSqrt2Pi) *
+               -(satin::square(x) - 2.0),
            satin::gelu_grad(x, dz))
 // The larger (smaller) operand takes dz; equal ones take half each, as in PyTorch.
 SATIN_RULE(maximum,

@@ -1,14 +1,16 @@
 // One loop nest, three operations, all derivatives.  With
 //
-//   L(x, w, d) = sum over n, oh, ow, kh, kw, ci, co of  x[n, i, j, ci] w[kh, kw, ci, co] d[n, oh, ow, co],
+//   L(x, w, d) = sum over n, oh, ow, kh, kw, ci, co of  x[n, i, j, ci] w[kh, kw, ci, co] d[n, oh,
+//   ow, co],
 //                i = oh stride + kh dilation - pad,  j = ow stride + kw dilation - pad,
 //
 // each operation is the derivative of L in one of its three arguments:
 //
-//   conv2d(x, w) = dL/dd        conv2d_input_grad(d, w) = dL/dx        conv2d_weight_grad(x, d) = dL/dw
+//   conv2d(x, w) = dL/dd        conv2d_input_grad(d, w) = dL/dx        conv2d_weight_grad(x, d) =
+//   dL/dw
 //
-// L is linear in each argument, so the cotangent of an argument of any member is again a member: the
-// triple is closed (docs/derivations/conv2d.md).
+// L is linear in each argument, so the cotangent of an argument of any member is again a member:
+// the triple is closed (docs/derivations/conv2d.md).
 #include "tensor/conv2d.h"
 
 #include "autograd/grad.h"

@@ -1,5 +1,5 @@
-// The whole of reverse mode: walk the nodes from y back, newest first; when a node is reached all its
-// readers have been, so its cotangents are complete and its rule can run.
+// The whole of reverse mode: walk the nodes from y back, newest first; when a node is reached all
+// its readers have been, so its cotangents are complete and its rule can run.
 #include "autograd/grad.h"
 
 #include <algorithm>
@@ -21,9 +21,10 @@ enum class AtWrt { go_through, stop };
 /// independent even where one was computed from another.
 Tensors differentiate_composition(const NodePtr& node, const Tensors& dy) {
   Tensors dx = vjp_of(composition_of(*node), dy, node->inputs);
-  for (size_t i = 0; i < dx.size(); ++i)  // an input given twice: its whole cotangent is counted once
-    if (std::find(node->inputs.begin(), node->inputs.begin() + static_cast<int64_t>(i), node->inputs[i]) !=
-        node->inputs.begin() + static_cast<int64_t>(i))
+  for (size_t i = 0; i < dx.size();
+       ++i)  // an input given twice: its whole cotangent is counted once
+    if (std::find(node->inputs.begin(), node->inputs.begin() + static_cast<int64_t>(i),
+                  node->inputs[i]) != node->inputs.begin() + static_cast<int64_t>(i))
       dx[i] = {};
   return dx;
 }
@@ -31,10 +32,11 @@ Tensors differentiate_composition(const NodePtr& node, const Tensors& dy) {
 Tensors no_gradient(const NodePtr& node, const Tensors&) { fail(node->op, "has no derivative"); }
 
 constexpr std::array<vjp::Rule, kOpCount> kRules = {
-#define SATIN_RULE_own(name) &vjp::name,
+#define SATIN_RULE_own(name)      &vjp::name,
 #define SATIN_RULE_composed(name) &differentiate_composition,
-#define SATIN_RULE_none(name) &no_gradient,
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_RULE_##rule(name)
+#define SATIN_RULE_none(name)     &no_gradient,
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_RULE_##rule(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 };
@@ -45,8 +47,9 @@ Tensors backward(const Tensors& y, const Tensors& dy, const Tensors& wrt, AtWrt 
   const std::vector<NodePtr> nodes =
       nodes_of(y, [&](const Node& n) { return at_wrt == AtWrt::stop && ends.count(&n) > 0; });
   for (const NodePtr& node : nodes) {
-    const bool reads_path = std::any_of(node->inputs.begin(), node->inputs.end(),
-                                        [&](const Tensor& x) { return on_path.count(&x.node()) > 0; });
+    const bool reads_path =
+        std::any_of(node->inputs.begin(), node->inputs.end(),
+                    [&](const Tensor& x) { return on_path.count(&x.node()) > 0; });
     if (reads_path || ends.count(node.get())) on_path.insert(node.get());
   }
 
@@ -64,7 +67,8 @@ Tensors backward(const Tensors& y, const Tensors& dy, const Tensors& wrt, AtWrt 
 
   for (size_t i = nodes.size(); i-- > 0;) {
     const NodePtr& node = nodes[i];
-    if (node->op == Op::leaf || !on_path.count(node.get()) || !cotangents.count(node.get())) continue;
+    if (node->op == Op::leaf || !on_path.count(node.get()) || !cotangents.count(node.get()))
+      continue;
     if (at_wrt == AtWrt::stop && ends.count(node.get())) continue;
     Tensors d = cotangents[node.get()];
     for (size_t k = 0; k < d.size(); ++k)
@@ -86,12 +90,16 @@ Tensors backward(const Tensors& y, const Tensors& dy, const Tensors& wrt, AtWrt 
 }  // namespace
 
 Tensors grad(const Tensor& y, const Tensors& wrt, const Tensor& dy) {
-  if (!dy && y.size() != 1) throw Error(cat("grad: y is ", y.shape(), "; a y of many elements needs a dy of its shape"));
+  if (!dy && y.size() != 1)
+    throw Error(cat("grad: y is ", y.shape(), "; a y of many elements needs a dy of its shape"));
   if (dy && (dy.shape() != y.shape() || dy.dtype() != y.dtype()))
-    throw Error(cat("grad: y is ", y.shape(), " ", y.dtype(), ", dy is ", dy.shape(), " ", dy.dtype()));
+    throw Error(
+        cat("grad: y is ", y.shape(), " ", y.dtype(), ", dy is ", dy.shape(), " ", dy.dtype()));
   return backward({y}, {dy ? dy : full(y.shape(), 1.0, y.dtype())}, wrt, AtWrt::go_through);
 }
 
-Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x) { return backward(y, dy, x, AtWrt::stop); }
+Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x) {
+  return backward(y, dy, x, AtWrt::stop);
+}
 
 }  // namespace satin

@@ -13,19 +13,21 @@ namespace satin {
 /// example: grad(square(x), {x}) -> 2x for a one-element x
 Tensors grad(const Tensor& y, const Tensors& wrt, const Tensor& dy = {});
 
-/// The cotangents of x from those of y, the values of x taken as independent even where one was computed
-/// from another: the derivative of a piece of graph that starts at x.  y, dy: equally many.
+/// The cotangents of x from those of y, the values of x taken as independent even where one was
+/// computed from another: the derivative of a piece of graph that starts at x.  y, dy: equally
+/// many.
 Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x);
 
 namespace vjp {
-/// One rule per operation, in autograd/<stem>.cpp: the cotangents of node's inputs, in their order, from
-/// the cotangents dy of its outputs (all present).  An empty Tensor stands for "no gradient".
+/// One rule per operation, in autograd/<stem>.cpp: the cotangents of node's inputs, in their order,
+/// from the cotangents dy of its outputs (all present).  An empty Tensor stands for "no gradient".
 /// Rules call public operations only and never ask which cotangents are needed.
 using Rule = Tensors (*)(const NodePtr& node, const Tensors& dy);
 #define SATIN_RULE_own(name) Tensors name(const NodePtr& node, const Tensors& dy);
 #define SATIN_RULE_composed(name)
 #define SATIN_RULE_none(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_RULE_##rule(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_RULE_##rule(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 #undef SATIN_RULE_own

@@ -6,9 +6,11 @@
 
 namespace satin {
 
-// y = gamma (x - m) r + beta: the three cotangents come from one pass over x (docs/derivations/layer_norm.md).
+// y = gamma (x - m) r + beta: the three cotangents come from one pass over x
+// (docs/derivations/layer_norm.md).
 Tensors vjp::layer_norm(const NodePtr& node, const Tensors& dy) {
-  return satin::layer_norm_grad(node->inputs[0], node->inputs[1], dy[0], node->as<LayerNormAttrs>());
+  return satin::layer_norm_grad(node->inputs[0], node->inputs[1], dy[0],
+                                node->as<LayerNormAttrs>());
 }
 
 // What layer_norm_grad means: the derivative of what layer_norm means.  beta does not matter to it.

@@ -6,7 +6,8 @@
 namespace satin {
 namespace {
 
-/// x y with the given transposes, shaped like `target`: summed over the batch where the target has none.
+/// x y with the given transposes, shaped like `target`: summed over the batch where the target has
+/// none.
 Tensor product_for(const Tensor& target, const Tensor& x, bool tx, const Tensor& y, bool ty) {
   const bool sum = target.rank() == 2 && (x.rank() > 2 || y.rank() > 2);
   const Tensor z = matmul(x, y, {.transpose_a = tx, .transpose_b = ty, .sum_batch = sum});
@@ -16,7 +17,8 @@ Tensor product_for(const Tensor& target, const Tensor& x, bool tx, const Tensor&
 }  // namespace
 
 // y = a b + bias;  da = dy b^T, db = a^T dy, dbias = sum of dy over its rows.
-// With transposes: y = a^T b: da = b dy^T;  y = a b^T: db = dy^T a;  both: da = b^T dy^T, db = dy^T a^T.
+// With transposes: y = a^T b: da = b dy^T;  y = a b^T: db = dy^T a;  both: da = b^T dy^T, db = dy^T
+// a^T.
 Tensors vjp::matmul(const NodePtr& node, const Tensors& dys) {
   const Tensor &a = node->inputs[0], &b = node->inputs[1], &dy = dys[0];
   const auto [ta, tb, sum_batch] = node->as<MatmulAttrs>();

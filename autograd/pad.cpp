@@ -8,6 +8,8 @@ namespace satin {
 Tensors vjp::pad(const NodePtr& node, const Tensors& dy) {
   return {satin::pad_adjoint(dy[0], node->as<PadAttrs>(), node->inputs[0].shape())};
 }
-Tensors vjp::pad_adjoint(const NodePtr& node, const Tensors& dx) { return {satin::pad(dx[0], node->as<PadAttrs>())}; }
+Tensors vjp::pad_adjoint(const NodePtr& node, const Tensors& dx) {
+  return {satin::pad(dx[0], node->as<PadAttrs>())};
+}
 
 }  // namespace satin

@@ -8,25 +8,25 @@
 
 namespace satin {
 
-#define SATIN_RULE(name, dx)                                                                 \
+#define SATIN_RULE(name, dx)                                                                     \
   Tensors vjp::name([[maybe_unused]] const NodePtr& node, [[maybe_unused]] const Tensors& dys) { \
-    [[maybe_unused]] const Tensor& x = node->inputs[0];                                      \
-    [[maybe_unused]] const Tensor y(node, 0);                                                \
-    [[maybe_unused]] const Tensor& dy = dys[0];                                              \
-    return {dx};                                                                             \
+    [[maybe_unused]] const Tensor& x = node->inputs[0];                                          \
+    [[maybe_unused]] const Tensor y(node, 0);                                                    \
+    [[maybe_unused]] const Tensor& dy = dys[0];                                                  \
+    return {dx};                                                                                 \
   }
 
 SATIN_RULE(neg, -dy)
 SATIN_RULE(abs, dy* satin::sign(x))
 SATIN_RULE(sign, Tensor())
 SATIN_RULE(square, dy*(x * 2.0))
-SATIN_RULE(reciprocal, -(dy * satin::square(y)))
+SATIN_RULE(reciprocal, -(dy* satin::square(y)))
 SATIN_RULE(sqrt, dy / (y * 2.0))
 SATIN_RULE(rsqrt, dy*(satin::square(y) * y) * -0.5)
 SATIN_RULE(exp, dy* y)
 SATIN_RULE(log, dy / x)
 SATIN_RULE(sin, dy* satin::cos(x))
-SATIN_RULE(cos, -(dy * satin::sin(x)))
+SATIN_RULE(cos, -(dy* satin::sin(x)))
 SATIN_RULE(tanh, dy - dy * satin::square(y))
 SATIN_RULE(erf, dy* satin::exp(-satin::square(x)) * (2.0 * std::numbers::inv_sqrtpi))
 SATIN_RULE(sigmoid, dy*(y - satin::square(y)))

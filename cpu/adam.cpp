@@ -10,7 +10,8 @@ void adam_update(const Call& call) {
   const auto [beta1, beta2, epsilon] = call.as<AdamAttrs>();
   with_type(call.out[0].dtype, [&](auto type) {
     using T = decltype(type);
-    const T *p = call.in[0].as<T>(), *grad = call.in[1].as<T>(), *m = call.in[2].as<T>(), *v = call.in[3].as<T>();
+    const T *p = call.in[0].as<T>(), *grad = call.in[1].as<T>(), *m = call.in[2].as<T>(),
+            *v = call.in[3].as<T>();
     T *p2 = call.out[0].as<T>(), *m2 = call.out[1].as<T>(), *v2 = call.out[2].as<T>();
     const double lr = *call.in[4].as<T>(), t = *call.in[5].as<T>();
     const T scale = *call.in[6].as<T>();

@@ -20,7 +20,7 @@ void zip(const Call& call, F f) {
   // One long run is cut so that the threads share it.
   constexpr int64_t kLongest = 1 << 14;
   const int64_t n = loop.inner(), sx = loop.inner_stride(1), sy = loop.inner_stride(2);
-  const auto run = [&](const int64_t (&offset)[3], int64_t begin, int64_t end) {
+  const auto run = [&](const int64_t(&offset)[3], int64_t begin, int64_t end) {
     T* to = z.as<T>() + offset[0];
     const T* a = x.as<T>() + offset[1];
     const T* b = y.as<T>() + offset[2];
@@ -37,20 +37,22 @@ void zip(const Call& call, F f) {
     }
   };
   if (loop.runs() == 1) {
-    parallel_chunks(call, n, kLongest, [&](int64_t begin, int64_t end) { run({0, 0, 0}, begin, end); });
+    parallel_chunks(call, n, kLongest, [&](int64_t begin, int64_t end) {
+      run({0, 0, 0}, begin, end);
+    });
   } else {
-    for_each_run(call, loop, [&](const int64_t (&offset)[3]) { run(offset, 0, n); });
+    for_each_run(call, loop, [&](const int64_t(&offset)[3]) { run(offset, 0, n); });
   }
 }
 
 }  // namespace
 
-#define SATIN_BINARY(name)                                                                    \
-  void name(const Call& call) {                                                               \
-    const auto attrs = call.as<BinaryAttrs>();                                                \
-    with_type(call.out[0].dtype, [&](auto t) {                                                \
-      zip<decltype(t)>(call, [attrs](auto x, auto y) { return scalar::name(x, y, attrs); });  \
-    });                                                                                       \
+#define SATIN_BINARY(name)                                                                   \
+  void name(const Call& call) {                                                              \
+    const auto attrs = call.as<BinaryAttrs>();                                               \
+    with_type(call.out[0].dtype, [&](auto t) {                                               \
+      zip<decltype(t)>(call, [attrs](auto x, auto y) { return scalar::name(x, y, attrs); }); \
+    });                                                                                      \
   }
 
 SATIN_BINARY(add)

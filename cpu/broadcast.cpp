@@ -12,14 +12,17 @@ void broadcast_to(const Call& call) {
   const auto ys = y.shape.strides();
   Loop<2> loop;
   for (int i = 0; i < y.shape.rank(); ++i) loop.axis(y.shape[i], {ys[i], xs[i]});
-  with_bits(y.dtype, [&](auto bits) { copy_loop(call, loop, y.as<decltype(bits)>(), x.as<decltype(bits)>()); });
+  with_bits(y.dtype, [&](auto bits) {
+    copy_loop(call, loop, y.as<decltype(bits)>(), x.as<decltype(bits)>());
+  });
 }
 
 namespace {
 
-// sum_to splits the axes of x in those that stay (of extent `kept`) and those that are summed; each is a
-// loop of its own.  Long sums are cut into pieces of kPiece terms, each summed on its own into scratch;
-// the pieces of one result are then added in their order.  Pieces depend on the shapes alone.
+// sum_to splits the axes of x in those that stay (of extent `kept`) and those that are summed; each
+// is a loop of its own.  Long sums are cut into pieces of kPiece terms, each summed on its own into
+// scratch; the pieces of one result are then added in their order.  Pieces depend on the shapes
+// alone.
 constexpr int64_t kPiece = 4096;
 
 struct SumPlan {
@@ -70,11 +73,12 @@ T pairwise(const T* x, const Loop<1>& summed, int64_t begin, int64_t end) {
   return pairwise(x, summed, begin, middle) + pairwise(x, summed, middle, end);
 }
 
-/// As pairwise, for n neighbouring results at once; the first half is summed into `sum`, the second on
-/// the stack in strips of a few vectors.
+/// As pairwise, for n neighbouring results at once; the first half is summed into `sum`, the second
+/// on the stack in strips of a few vectors.
 constexpr int64_t kStrip = 64;
 template <class T>
-void pairwise_rows(const T* x, const Loop<1>& summed, int64_t begin, int64_t end, int64_t n, T* sum) {
+void pairwise_rows(
+    const T* x, const Loop<1>& summed, int64_t begin, int64_t end, int64_t n, T* sum) {
   if (end - begin <= 32) {
     for (int64_t j = 0; j < n; ++j) sum[j] = 0;
     for (int64_t i = begin; i < end; ++i) {
@@ -93,14 +97,18 @@ void pairwise_rows(const T* x, const Loop<1>& summed, int64_t begin, int64_t end
 template <class T>
 void sum_rows(const Call& call, const SumPlan& plan, T* partial) {
   const T* x = call.in[0].as<T>();
-  const int64_t row = plan.kept.inner(), strips = (row + kStrip - 1) / kStrip, runs = plan.kept.runs();
+  const int64_t row = plan.kept.inner(), strips = (row + kStrip - 1) / kStrip,
+                runs = plan.kept.runs();
   parallel_for(call, runs * strips * plan.pieces, [&](int64_t task) {
-    const int64_t piece = task % plan.pieces, strip = task / plan.pieces % strips, run = task / plan.pieces / strips;
+    const int64_t piece = task % plan.pieces, strip = task / plan.pieces % strips,
+                  run = task / plan.pieces / strips;
     const int64_t first = strip * kStrip, n = row - first < kStrip ? row - first : kStrip;
-    const int64_t begin = piece * kPiece, end = begin + kPiece < plan.terms ? begin + kPiece : plan.terms;
+    const int64_t begin = piece * kPiece,
+                  end = begin + kPiece < plan.terms ? begin + kPiece : plan.terms;
     int64_t start[1];
     plan.kept.start(run, start);
-    pairwise_rows(x + start[0] + first, plan.summed, begin, end, n, partial + piece * plan.results + run * row + first);
+    pairwise_rows(x + start[0] + first, plan.summed, begin, end, n,
+                  partial + piece * plan.results + run * row + first);
   });
 }
 
@@ -111,8 +119,10 @@ void sum_elements(const Call& call, const SumPlan& plan, T* partial) {
   parallel_chunks(call, plan.results * plan.pieces, grain, [&](int64_t first, int64_t last) {
     for (int64_t task = first; task < last; ++task) {
       const int64_t piece = task % plan.pieces, result = task / plan.pieces;
-      const int64_t begin = piece * kPiece, end = begin + kPiece < plan.terms ? begin + kPiece : plan.terms;
-      partial[piece * plan.results + result] = pairwise(x + offset_of(plan.kept, result), plan.summed, begin, end);
+      const int64_t begin = piece * kPiece,
+                    end = begin + kPiece < plan.terms ? begin + kPiece : plan.terms;
+      partial[piece * plan.results + result] =
+          pairwise(x + offset_of(plan.kept, result), plan.summed, begin, end);
     }
   });
 }
@@ -144,7 +154,9 @@ void sum_to(const Call& call) {
 
 int64_t sum_to_scratch(const Call& call) {
   const SumPlan plan = plan_of(call.in[0].shape, call.out[0].shape);
-  return plan.pieces > 1 ? plan.pieces * plan.results * static_cast<int64_t>(size_of(call.out[0].dtype)) : 0;
+  return plan.pieces > 1
+             ? plan.pieces * plan.results * static_cast<int64_t>(size_of(call.out[0].dtype))
+             : 0;
 }
 
 }  // namespace satin::cpu::SATIN_ISA

@@ -11,8 +11,8 @@ inline double widen(double x) { return x; }
 inline float widen(Bf16 x) { return to_f32(x); }
 inline float widen(F16 x) { return to_f32(x); }
 
-/// Rounding an f64 to f32 and then to 16 bits could round twice.  Rounding the f64 to odd first keeps
-/// the information which side of a tie it was on.
+/// Rounding an f64 to f32 and then to 16 bits could round twice.  Rounding the f64 to odd first
+/// keeps the information which side of a tie it was on.
 inline float to_odd(double x) {
   float y = static_cast<float>(x);
   if (static_cast<double>(y) == x || y != y) return y;
@@ -46,10 +46,14 @@ void convert(const Call& call) {
 template <class From>
 void convert_from(const Call& call) {
   switch (call.out[0].dtype) {
-    case DType::f32: return convert<float, From>(call);
-    case DType::f64: return convert<double, From>(call);
-    case DType::bf16: return convert<Bf16, From>(call);
-    case DType::f16: return convert<F16, From>(call);
+    case DType::f32:
+      return convert<float, From>(call);
+    case DType::f64:
+      return convert<double, From>(call);
+    case DType::bf16:
+      return convert<Bf16, From>(call);
+    case DType::f16:
+      return convert<F16, From>(call);
   }
 }
 
@@ -57,10 +61,14 @@ void convert_from(const Call& call) {
 
 void cast(const Call& call) {
   switch (call.in[0].dtype) {
-    case DType::f32: return convert_from<float>(call);
-    case DType::f64: return convert_from<double>(call);
-    case DType::bf16: return convert_from<Bf16>(call);
-    case DType::f16: return convert_from<F16>(call);
+    case DType::f32:
+      return convert_from<float>(call);
+    case DType::f64:
+      return convert_from<double>(call);
+    case DType::bf16:
+      return convert_from<Bf16>(call);
+    case DType::f16:
+      return convert_from<F16>(call);
   }
 }
 

@@ -18,11 +18,12 @@ void concat(const Call& call) {
     Loop<2> loop;
     loop.axis(outer, {row, n});
     loop.axis(n, {1, 1});
-    if (outer * n > 0) with_bits(y.dtype, [&](auto bits) {
-      auto* to = y.as<decltype(bits)>() + start;
-      const auto* from = x.as<decltype(bits)>();
-      if (to != from) copy_loop(call, loop, to, from);
-    });
+    if (outer * n > 0)
+      with_bits(y.dtype, [&](auto bits) {
+        auto* to = y.as<decltype(bits)>() + start;
+        const auto* from = x.as<decltype(bits)>();
+        if (to != from) copy_loop(call, loop, to, from);
+      });
     start += n;
   }
 }

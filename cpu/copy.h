@@ -11,9 +11,12 @@ namespace satin::cpu::SATIN_ISA {
 template <class F>
 inline void with_bits(DType t, F f) {
   switch (size_of(t)) {
-    case 8: return f(uint64_t{});
-    case 4: return f(uint32_t{});
-    default: return f(uint16_t{});
+    case 8:
+      return f(uint64_t{});
+    case 4:
+      return f(uint32_t{});
+    default:
+      return f(uint16_t{});
   }
 }
 
@@ -21,7 +24,7 @@ inline void with_bits(DType t, F f) {
 template <class U>
 inline void copy_loop(const Call& call, const Loop<2>& loop, U* y, const U* x) {
   const int64_t n = loop.inner(), ys = loop.inner_stride(0), xs = loop.inner_stride(1);
-  for_each_run(call, loop, [&](const int64_t (&offset)[2]) {
+  for_each_run(call, loop, [&](const int64_t(&offset)[2]) {
     U* to = y + offset[0];
     const U* from = x + offset[1];
     if (ys == 1 && xs == 1)

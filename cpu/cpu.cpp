@@ -9,8 +9,14 @@
 
 namespace satin {
 
-void parallel_on(ThreadPool* pool, int64_t n, void (*body)(void* context, int64_t i), void* context);
-void parallel_on(ThreadPool* pool, int64_t n, void (*body)(void* context, int64_t i), void* context) {
+void parallel_on(ThreadPool* pool,
+                 int64_t n,
+                 void (*body)(void* context, int64_t i),
+                 void* context);
+void parallel_on(ThreadPool* pool,
+                 int64_t n,
+                 void (*body)(void* context, int64_t i),
+                 void* context) {
   if (pool && n > 1) {
     pool->parallel(n, body, context);
   } else {
@@ -50,7 +56,8 @@ class CpuBackend final : public Backend {
   void run(const Call& call) const override { kernels_[static_cast<int>(call.op)].run(call); }
 
   void* allocate(int64_t bytes) const override {
-    void* memory = ::operator new(static_cast<size_t>(bytes > 0 ? bytes : 1), kAlignment, std::nothrow);
+    void* memory =
+        ::operator new(static_cast<size_t>(bytes > 0 ? bytes : 1), kAlignment, std::nothrow);
     if (!memory) throw Error(cat("the CPU has no ", bytes, " bytes of memory left"));
     return memory;
   }
@@ -69,15 +76,19 @@ class CpuBackend final : public Backend {
 
 bool processor_has(Isa isa) {
   switch (isa) {
-    case Isa::baseline: return true;
+    case Isa::baseline:
+      return true;
 #if defined(__x86_64__)
     case Isa::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+             __builtin_cpu_supports("bmi2");
     case Isa::avx512:
-      return processor_has(Isa::avx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+      return processor_has(Isa::avx2) && __builtin_cpu_supports("avx512f") &&
+             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
 #else
-    default: return false;
+    default:
+      return false;
 #endif
   }
   return false;

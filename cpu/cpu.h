@@ -1,5 +1,5 @@
-// The CPU backend: which instruction sets this binary holds, which the processor has, and the Backend
-// that runs on one of them.
+// The CPU backend: which instruction sets this binary holds, which the processor has, and the
+// Backend that runs on one of them.
 #pragma once
 
 #include <string_view>

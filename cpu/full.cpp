@@ -18,10 +18,14 @@ void fill(const Call& call, T value) {
 void full(const Call& call) {
   const double value = call.as<FullAttrs>().value;
   switch (call.out[0].dtype) {
-    case DType::f32: return fill(call, static_cast<float>(value));
-    case DType::f64: return fill(call, value);
-    case DType::bf16: return fill(call, to_bf16(static_cast<float>(value)));
-    case DType::f16: return fill(call, to_f16(static_cast<float>(value)));
+    case DType::f32:
+      return fill(call, static_cast<float>(value));
+    case DType::f64:
+      return fill(call, value);
+    case DType::bf16:
+      return fill(call, to_bf16(static_cast<float>(value)));
+    case DType::f16:
+      return fill(call, to_f16(static_cast<float>(value)));
   }
 }
 

@@ -1,6 +1,6 @@
-// What every kernel file includes.  A kernel file is compiled once per instruction set, with SATIN_ISA
-// naming it (baseline, avx2, avx512); all it defines lives in satin::cpu::SATIN_ISA, so that the linker
-// can never hand code for a newer processor to an older path.
+// What every kernel file includes.  A kernel file is compiled once per instruction set, with
+// SATIN_ISA naming it (baseline, avx2, avx512); all it defines lives in satin::cpu::SATIN_ISA, so
+// that the linker can never hand code for a newer processor to an older path.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,10 @@
 namespace satin {
 
 /// ThreadPool::parallel as a plain function, defined once outside the per-ISA code.
-void parallel_on(ThreadPool* pool, int64_t n, void (*body)(void* context, int64_t i), void* context);
+void parallel_on(ThreadPool* pool,
+                 int64_t n,
+                 void (*body)(void* context, int64_t i),
+                 void* context);
 
 namespace cpu::SATIN_ISA {
 
@@ -24,7 +27,8 @@ namespace cpu::SATIN_ISA {
   void name(const Call& call);     \
   int64_t name##_scratch(const Call& call);
 #define SATIN_KERNEL_none(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_KERNEL_##kernel(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_KERNEL_##kernel(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 #undef SATIN_KERNEL_plain
@@ -34,7 +38,9 @@ namespace cpu::SATIN_ISA {
 /// body(i) for every i in [0, n), on the threads of the call.
 template <class Body>
 inline void parallel_for(const Call& call, int64_t n, Body body) {
-  parallel_on(call.exec->pool, n, [](void* context, int64_t i) { (*static_cast<Body*>(context))(i); }, &body);
+  parallel_on(
+      call.exec->pool, n, [](void* context, int64_t i) { (*static_cast<Body*>(context))(i); },
+      &body);
 }
 
 /// body(begin, end) over pieces of [0, n) of `grain` elements: the pieces depend on n alone.

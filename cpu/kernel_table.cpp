@@ -7,10 +7,11 @@ namespace satin::cpu::SATIN_ISA {
 
 extern const KernelTable kKernels;
 const KernelTable kKernels = {{
-#define SATIN_KERNEL_plain(name) {&name, nullptr},
+#define SATIN_KERNEL_plain(name)   {&name, nullptr},
 #define SATIN_KERNEL_scratch(name) {&name, &name##_scratch},
-#define SATIN_KERNEL_none(name) {nullptr, nullptr},
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_KERNEL_##kernel(name)
+#define SATIN_KERNEL_none(name)    {nullptr, nullptr},
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_KERNEL_##kernel(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 }};

@@ -28,7 +28,8 @@ template <class T>
 void backward(const Call& call) {
   const T *x = call.in[0].as<T>(), *gamma = call.in[1].as<T>(), *dy = call.in[2].as<T>();
   T *dx = call.out[0].as<T>(), *dgamma = call.out[1].as<T>(), *dbeta = call.out[2].as<T>();
-  const int64_t c = call.in[1].shape[0], rows = call.in[0].shape.size() / c, pieces = (rows + kRows - 1) / kRows;
+  const int64_t c = call.in[1].shape[0], rows = call.in[0].shape.size() / c,
+                pieces = (rows + kRows - 1) / kRows;
   const T eps = static_cast<T>(call.as<LayerNormAttrs>().eps);
   T* partial = static_cast<T*>(call.scratch);  // [pieces][2][c]
   parallel_for(call, pieces, [&](int64_t piece) {
@@ -75,7 +76,8 @@ void layer_norm(const Call& call) {
     parallel_chunks(call, rows, 1 + 16384 / c, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const Moments<T> m = moments(x + row * c, c, eps);
-        for (int64_t i = 0; i < c; ++i) y[row * c + i] = gamma[i] * ((x[row * c + i] - m.mean) * m.rstd) + beta[i];
+        for (int64_t i = 0; i < c; ++i)
+          y[row * c + i] = gamma[i] * ((x[row * c + i] - m.mean) * m.rstd) + beta[i];
       }
     });
   });

@@ -16,7 +16,8 @@ int64_t source(int64_t i, int64_t extent, PadMode mode) {
   return phase < extent ? phase : period - phase;
 }
 
-/// The element of x (row-major offset) behind row `row` of y, rows being all axes but the last; -1: zeros.
+/// The element of x (row-major offset) behind row `row` of y, rows being all axes but the last; -1:
+/// zeros.
 int64_t source_row(int64_t row, const PadAttrs& a, const Shape& x, const Shape& y) {
   int64_t offset = 0, step = x.at(-1);
   for (int i = y.rank() - 2; i >= 0; --i) {

@@ -11,7 +11,9 @@ void permute(const Call& call) {
   Loop<2> loop;
   for (int i = 0; i < y.shape.rank(); ++i) loop.axis(y.shape[i], {ys[i], xs[attrs.order[i]]});
   if (y.shape.size() == 0) return;
-  with_bits(y.dtype, [&](auto bits) { copy_loop(call, loop, y.as<decltype(bits)>(), x.as<decltype(bits)>()); });
+  with_bits(y.dtype, [&](auto bits) {
+    copy_loop(call, loop, y.as<decltype(bits)>(), x.as<decltype(bits)>());
+  });
 }
 
 }  // namespace satin::cpu::SATIN_ISA

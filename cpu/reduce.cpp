@@ -8,7 +8,8 @@ void amax(const Call& call) {
   const View &x = call.in[0], &y = call.out[0];
   Loop<1> kept, reduced;
   const auto xs = x.shape.strides();
-  for (int i = 0; i < x.shape.rank(); ++i) (y.shape[i] == x.shape[i] ? kept : reduced).axis(x.shape[i], {xs[i]});
+  for (int i = 0; i < x.shape.rank(); ++i)
+    (y.shape[i] == x.shape[i] ? kept : reduced).axis(x.shape[i], {xs[i]});
   with_type(y.dtype, [&](auto t) {
     using T = decltype(t);
     const auto offset = [](const Loop<1>& loop, int64_t i) {

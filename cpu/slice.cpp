@@ -24,7 +24,9 @@ void slice(const Call& call) {
   if (y.shape.size() == 0) return;
   int64_t start = 0;
   const Loop<2> loop = part_loop(call.as<SliceAttrs>(), y.shape, x.shape, start);
-  with_bits(y.dtype, [&](auto bits) { copy_loop(call, loop, y.as<decltype(bits)>(), x.as<decltype(bits)>() + start); });
+  with_bits(y.dtype, [&](auto bits) {
+    copy_loop(call, loop, y.as<decltype(bits)>(), x.as<decltype(bits)>() + start);
+  });
 }
 
 void slice_adjoint(const Call& call) {
@@ -38,7 +40,9 @@ void slice_adjoint(const Call& call) {
     loop.stride[0][i] = part.stride[1][i];
     loop.stride[1][i] = part.stride[0][i];
   }
-  with_bits(y.dtype, [&](auto bits) { copy_loop(call, loop, x.as<decltype(bits)>() + start, y.as<decltype(bits)>()); });
+  with_bits(y.dtype, [&](auto bits) {
+    copy_loop(call, loop, x.as<decltype(bits)>() + start, y.as<decltype(bits)>());
+  });
 }
 
 }  // namespace satin::cpu::SATIN_ISA

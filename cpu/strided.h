@@ -1,5 +1,5 @@
-// Loops over tensors whose axes have any strides: the index arithmetic that permute, slice, pad and the
-// broadcasting families share.  Included by kernel files only.
+// Loops over tensors whose axes have any strides: the index arithmetic that permute, slice, pad and
+// the broadcasting families share.  Included by kernel files only.
 #pragma once
 
 #include "cpu/kernel.h"
@@ -7,8 +7,8 @@
 namespace satin::cpu::SATIN_ISA {
 
 /// The axes of an output and, for each of K operands, the elements between neighbours along them.
-/// Axes of extent 1 are dropped and axes that are contiguous in all operands are joined, so that the
-/// innermost run is as long as it can be.
+/// Axes of extent 1 are dropped and axes that are contiguous in all operands are joined, so that
+/// the innermost run is as long as it can be.
 template <int K>
 struct Loop {
   int rank = 0;

@@ -7,8 +7,8 @@
 
 namespace satin {
 
-/// Runs bodies of loops on a fixed number of threads.  Which thread runs which index is left to chance;
-/// kernels therefore split work by the size of the problem, never by the number of threads.
+/// Runs bodies of loops on a fixed number of threads.  Which thread runs which index is left to
+/// chance; kernels therefore split work by the size of the problem, never by the number of threads.
 class ThreadPool {
  public:
   /// `threads` in all, the calling one included; 0: as many as this process may use (affinity and
@@ -20,8 +20,8 @@ class ThreadPool {
 
   int threads() const;
 
-  /// Calls body(context, i) once for every i in [0, n), and returns when all calls have.  Bodies must
-  /// not throw and must not call parallel() of the same pool.
+  /// Calls body(context, i) once for every i in [0, n), and returns when all calls have.  Bodies
+  /// must not throw and must not call parallel() of the same pool.
   void parallel(int64_t n, void (*body)(void* context, int64_t i), void* context);
 
  private:

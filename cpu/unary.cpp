@@ -17,12 +17,12 @@ void map(const Call& call, F f) {
 
 }  // namespace
 
-#define SATIN_UNARY(name)                                                             \
-  void name(const Call& call) {                                                       \
-    const auto attrs = call.as<UnaryAttrs>();                                         \
-    with_type(call.out[0].dtype, [&](auto t) {                                        \
-      map<decltype(t)>(call, [attrs](auto x) { return scalar::name(x, attrs); });     \
-    });                                                                               \
+#define SATIN_UNARY(name)                                                         \
+  void name(const Call& call) {                                                   \
+    const auto attrs = call.as<UnaryAttrs>();                                     \
+    with_type(call.out[0].dtype, [&](auto t) {                                    \
+      map<decltype(t)>(call, [attrs](auto x) { return scalar::name(x, attrs); }); \
+    });                                                                           \
   }
 
 SATIN_UNARY(neg)

@@ -17,11 +17,12 @@ void where(const Call& call) {
   const int64_t n = loop.inner();
   with_type(z.dtype, [&](auto t) {
     using T = decltype(t);
-    for_each_run(call, loop, [&](const int64_t (&o)[4]) {
+    for_each_run(call, loop, [&](const int64_t(&o)[4]) {
       for (int64_t i = 0; i < n; ++i)
-        z.as<T>()[o[0] + i * loop.inner_stride(0)] = c.as<T>()[o[1] + i * loop.inner_stride(1)] != 0
-                                                         ? x.as<T>()[o[2] + i * loop.inner_stride(2)]
-                                                         : y.as<T>()[o[3] + i * loop.inner_stride(3)];
+        z.as<T>()[o[0] + i * loop.inner_stride(0)] =
+            c.as<T>()[o[1] + i * loop.inner_stride(1)] != 0
+                ? x.as<T>()[o[2] + i * loop.inner_stride(2)]
+                : y.as<T>()[o[3] + i * loop.inner_stride(3)];
     });
   });
 }

@@ -12,8 +12,8 @@
 
 namespace satin {
 
-/// Where the elements of a value are: contiguous, row-major, 64-byte aligned unless they start inside
-/// another value.
+/// Where the elements of a value are: contiguous, row-major, 64-byte aligned unless they start
+/// inside another value.
 struct View {
   void* data = nullptr;
   Shape shape;
@@ -41,8 +41,8 @@ struct Exec {
   bool plain = false;  ///< run the loops that state what an operation means, not the fast ones
 };
 
-/// One execution of an operation.  Outputs may share memory with inputs only as the row's kind allows
-/// (pointwise: the same element).
+/// One execution of an operation.  Outputs may share memory with inputs only as the row's kind
+/// allows (pointwise: the same element).
 struct Call {
   Op op;
   const Attrs* attrs;
@@ -66,7 +66,8 @@ class Backend {
   virtual int64_t scratch(const Call& call) const = 0;
   virtual void run(const Call& call) const = 0;
 
-  virtual void* allocate(int64_t bytes) const = 0;  ///< 64-byte aligned; throws Error when there is no memory
+  virtual void* allocate(
+      int64_t bytes) const = 0;  ///< 64-byte aligned; throws Error when there is no memory
   virtual void release(void* memory) const = 0;
   virtual void write(void* to, const void* host, int64_t bytes) const = 0;
   virtual void read(void* host, const void* from, int64_t bytes) const = 0;

@@ -1,9 +1,9 @@
-// The binary family: z[i] = f(x[i], y[i]).  x, y: shapes that broadcast as in NumPy; f32, f64 (both the
-// same).  A member is a row of ops.def and a line in tensor/scalar.h, tensor/binary.cpp,
+// The binary family: z[i] = f(x[i], y[i]).  x, y: shapes that broadcast as in NumPy; f32, f64 (both
+// the same).  A member is a row of ops.def and a line in tensor/scalar.h, tensor/binary.cpp,
 // autograd/binary.cpp, cpu/binary.cpp and tests/binary.cpp.
-// Shapes that differ are joined by broadcast_to nodes, so rules never undo a broadcast; the compiler of
-// Programs lets kernels read the small operand in place.
-// errors: shapes that do not broadcast, dtypes that differ.
+// Shapes that differ are joined by broadcast_to nodes, so rules never undo a broadcast; the
+// compiler of Programs lets kernels read the small operand in place. errors: shapes that do not
+// broadcast, dtypes that differ.
 #pragma once
 
 #include "tensor/node.h"
@@ -14,12 +14,14 @@ struct BinaryAttrs {
   double a = 0;  ///< leaky_relu_grad: slope
 };
 
-Tensor add(const Tensor& x, const Tensor& y);         ///< x + y     dx = dz, dy = dz
-Tensor sub(const Tensor& x, const Tensor& y);         ///< x - y     dx = dz, dy = -dz
-Tensor mul(const Tensor& x, const Tensor& y);         ///< x y       dx = dz y, dy = dz x
-Tensor div(const Tensor& x, const Tensor& y);         ///< x / y     dx = dz / y, dy = -dz z / y
-Tensor maximum(const Tensor& x, const Tensor& y);     ///< the larger, NaN if either is;  dz to it, half each if equal
-Tensor minimum(const Tensor& x, const Tensor& y);     ///< the smaller, NaN if either is; dz to it, half each if equal
+Tensor add(const Tensor& x, const Tensor& y);  ///< x + y     dx = dz, dy = dz
+Tensor sub(const Tensor& x, const Tensor& y);  ///< x - y     dx = dz, dy = -dz
+Tensor mul(const Tensor& x, const Tensor& y);  ///< x y       dx = dz y, dy = dz x
+Tensor div(const Tensor& x, const Tensor& y);  ///< x / y     dx = dz / y, dy = -dz z / y
+Tensor maximum(const Tensor& x,
+               const Tensor& y);  ///< the larger, NaN if either is;  dz to it, half each if equal
+Tensor minimum(const Tensor& x,
+               const Tensor& y);  ///< the smaller, NaN if either is; dz to it, half each if equal
 Tensor less(const Tensor& x, const Tensor& y);        ///< 1 where x < y, else 0; no gradient
 Tensor less_equal(const Tensor& x, const Tensor& y);  ///< 1 where x <= y, else 0; no gradient
 Tensor equal(const Tensor& x, const Tensor& y);       ///< 1 where x = y, else 0; no gradient

@@ -5,7 +5,8 @@ namespace {
 
 void check(Op op, const Shape& small, const Shape& large) {
   bool fits = small.rank() <= large.rank();
-  for (int i = 1; fits && i <= small.rank(); ++i) fits = small.at(-i) == 1 || small.at(-i) == large.at(-i);
+  for (int i = 1; fits && i <= small.rank(); ++i)
+    fits = small.at(-i) == 1 || small.at(-i) == large.at(-i);
   if (!fits) fail(op, cat(small, " does not broadcast to ", large));
 }
 

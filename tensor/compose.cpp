@@ -10,9 +10,10 @@ using Compose = Tensors (*)(const Node&);
 constexpr std::array<Compose, kOpCount> kCompositions = {
 #define SATIN_TABLE_primitive(name) nullptr,
 #define SATIN_TABLE_pointwise(name) nullptr,
-#define SATIN_TABLE_view(name) nullptr,
+#define SATIN_TABLE_view(name)      nullptr,
 #define SATIN_TABLE_composite(name) &compose::name,
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_TABLE_##kind(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_TABLE_##kind(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 };

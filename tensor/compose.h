@@ -6,13 +6,14 @@
 namespace satin {
 
 namespace compose {
-// One function per composite row, in tensor/<stem>.cpp (autograd/<stem>.cpp where the composition is
-// itself a derivative): the outputs of `node`, built from node.inputs.
+// One function per composite row, in tensor/<stem>.cpp (autograd/<stem>.cpp where the composition
+// is itself a derivative): the outputs of `node`, built from node.inputs.
 #define SATIN_COMPOSE_primitive(name)
 #define SATIN_COMPOSE_pointwise(name)
 #define SATIN_COMPOSE_view(name)
 #define SATIN_COMPOSE_composite(name) Tensors name(const Node& node);
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_COMPOSE_##kind(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_COMPOSE_##kind(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 #undef SATIN_COMPOSE_composite

@@ -11,7 +11,8 @@ Tensor concat(const Tensors& x, int axis) {
   int64_t extent = 0;
   for (const Tensor& piece : x) {
     if (piece.rank() != first.rank() || piece.shape().with(axis, first[axis]) != first)
-      fail(Op::concat, cat("pieces ", first, " and ", piece.shape(), " differ elsewhere than along axis ", axis));
+      fail(Op::concat, cat("pieces ", first, " and ", piece.shape(),
+                           " differ elsewhere than along axis ", axis));
     extent += piece.shape()[axis];
   }
   if (x.size() == 1) return x[0];

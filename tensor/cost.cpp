@@ -15,10 +15,11 @@ int64_t none(const Node&) { return 0; }
 int64_t composed(const Node& node) { return cost_of(composition_of(node)).macs; }
 
 constexpr std::array<Count, kOpCount> kCounts = {
-#define SATIN_TABLE_own(name) &cost::name,
-#define SATIN_TABLE_moved(name) &none,
+#define SATIN_TABLE_own(name)      &cost::name,
+#define SATIN_TABLE_moved(name)    &none,
 #define SATIN_TABLE_composed(name) &composed,
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_TABLE_##cost(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_TABLE_##cost(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 };
@@ -30,7 +31,8 @@ Cost cost_of(const Node& node) {
   Cost cost;
   cost.macs = kCounts[static_cast<int>(node.op)](node);
   for (const Tensor& x : node.inputs) cost.bytes += x.bytes();
-  for (const Desc& y : node.outputs) cost.bytes += y.shape.size() * static_cast<int64_t>(size_of(y.dtype));
+  for (const Desc& y : node.outputs)
+    cost.bytes += y.shape.size() * static_cast<int64_t>(size_of(y.dtype));
   return cost;
 }
 
@@ -44,7 +46,8 @@ Cost cost_of(const Tensors& outputs) {
   return sum;
 }
 
-std::vector<NodePtr> nodes_of(const Tensors& outputs, const std::function<bool(const Node&)>& stop) {
+std::vector<NodePtr> nodes_of(const Tensors& outputs,
+                              const std::function<bool(const Node&)>& stop) {
   std::vector<NodePtr> found;
   std::unordered_set<const Node*> seen;
   std::vector<NodePtr> open;
@@ -57,7 +60,8 @@ std::vector<NodePtr> nodes_of(const Tensors& outputs, const std::function<bool(c
       for (const Tensor& t : node->inputs) open.push_back(t.node_ptr());
     found.push_back(std::move(node));
   }
-  std::sort(found.begin(), found.end(), [](const NodePtr& a, const NodePtr& b) { return a->id < b->id; });
+  std::sort(found.begin(), found.end(),
+            [](const NodePtr& a, const NodePtr& b) { return a->id < b->id; });
   return found;
 }
 

@@ -19,13 +19,15 @@ Cost cost_of(const Tensors& outputs);
 
 /// Everything that `outputs` need, leaves included, oldest first; not what is behind nodes at which
 /// `stop` holds.
-std::vector<NodePtr> nodes_of(const Tensors& outputs, const std::function<bool(const Node&)>& stop = {});
+std::vector<NodePtr> nodes_of(const Tensors& outputs,
+                              const std::function<bool(const Node&)>& stop = {});
 
 namespace cost {
 #define SATIN_COST_own(name) int64_t name(const Node& node);
 #define SATIN_COST_moved(name)
 #define SATIN_COST_composed(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) SATIN_COST_##cost(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  SATIN_COST_##cost(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 #undef SATIN_COST_own

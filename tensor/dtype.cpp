@@ -7,7 +7,8 @@ float to_f32(F16 x) {
   const uint32_t exponent = (x.bits >> 10) & 0x1f;
   uint32_t mantissa = x.bits & 0x3ffu;
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // subnormal: exact in f32
   return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
 }
@@ -23,7 +24,8 @@ F16 to_f16(float x) {
     const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1);
     return with_sign((rounded - 0x38000000u) >> 13);
   }
-  // Adding 0.5 leaves the value in units of 2^-24 in the low mantissa bits, rounded to nearest even.
+  // Adding 0.5 leaves the value in units of 2^-24 in the low mantissa bits, rounded to nearest
+  // even.
   const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
   return with_sign(std::bit_cast<uint32_t>(shifted) - 0x3f000000u);
 }

@@ -23,12 +23,13 @@ void check_image(Op op, const Tensor& x, int size) {
 void check_gmlp_weights(Op op, const GmlpWeights& w, int64_t channels, int size) {
   const int64_t c = channels, s = static_cast<int64_t>(size) * size;
   const Shape expected[] = {{c}, {c}, {c, 2 * c}, {2 * c}, {c}, {c}, {s, s}, {s}, {c, c}, {c}};
-  const char* names[] = {"norm_gamma", "norm_beta", "wi", "bi", "gate_gamma", "gate_beta", "p", "pb", "wo", "bo"};
+  const char* names[] = {"norm_gamma", "norm_beta", "wi", "bi", "gate_gamma",
+                         "gate_beta",  "p",         "pb", "wo", "bo"};
   const Tensors list = list_of(w);
   for (size_t i = 0; i < list.size(); ++i)
     if (!list[i] || list[i].shape() != expected[i])
-      fail(op, cat("weight ", names[i], " is ", list[i] ? list[i].shape() : Shape{}, ", ", c, " channels in groups of ",
-                   s, " pixels need ", expected[i]));
+      fail(op, cat("weight ", names[i], " is ", list[i] ? list[i].shape() : Shape{}, ", ", c,
+                   " channels in groups of ", s, " pixels need ", expected[i]));
 }
 
 Tensors list_of(const GmlpWeights& w) {
@@ -41,7 +42,8 @@ GmlpWeights gmlp_weights(const Tensors& list, size_t first) {
 }
 
 Tensor to_groups(const Tensor& x, GmlpAttrs attrs) {
-  const int64_t n = x.shape()[0], h = x.shape()[1], w = x.shape()[2], c = x.shape()[3], s = attrs.size;
+  const int64_t n = x.shape()[0], h = x.shape()[1], w = x.shape()[2], c = x.shape()[3],
+                s = attrs.size;
   const Tensor cells = attrs.axis == GroupAxis::block
                            ? permute(reshape(x, {n, h / s, s, w / s, s, c}), {0, 1, 3, 2, 4, 5})
                            : permute(reshape(x, {n, s, h / s, s, w / s, c}), {0, 2, 4, 1, 3, 5});
@@ -51,7 +53,8 @@ Tensor to_groups(const Tensor& x, GmlpAttrs attrs) {
 Tensor from_groups(const Tensor& groups, const Shape& image, GmlpAttrs attrs) {
   const int64_t n = image[0], h = image[1], w = image[2], c = image[3], s = attrs.size;
   const Tensor cells = reshape(groups, {n, h / s, w / s, s, s, c});
-  return reshape(attrs.axis == GroupAxis::block ? permute(cells, {0, 1, 3, 2, 4, 5}) : permute(cells, {0, 3, 1, 4, 2, 5}),
+  return reshape(attrs.axis == GroupAxis::block ? permute(cells, {0, 1, 3, 2, 4, 5})
+                                                : permute(cells, {0, 3, 1, 4, 2, 5}),
                  image);
 }
 
@@ -69,10 +72,11 @@ Tensors compose::gmlp(const Node& node) {
   const GmlpWeights w = gmlp_weights(node.inputs, 1);
   const int64_t c = image.shape()[3], s = static_cast<int64_t>(attrs.size) * attrs.size;
 
-  const Tensor x = to_groups(image, attrs);                                    // [G, S, C]
+  const Tensor x = to_groups(image, attrs);  // [G, S, C]
   const Tensor h = gelu(matmul(layer_norm(x, w.norm_gamma, w.norm_beta), w.wi, {}, w.bi));
   const Tensor a = slice(h, -1, 0, c), b = slice(h, -1, c, 2 * c);
-  const Tensor mixed = matmul(w.p, layer_norm(b, w.gate_gamma, w.gate_beta));  // P acts on the pixels
+  const Tensor mixed =
+      matmul(w.p, layer_norm(b, w.gate_gamma, w.gate_beta));  // P acts on the pixels
   const Tensor gate = a * (mixed + reshape(w.pb + 1.0, {s, 1}));
   return {from_groups(x + matmul(gate, w.wo, {}, w.bo), image.shape(), attrs)};
 }

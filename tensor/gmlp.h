@@ -1,5 +1,5 @@
-// One gMLP branch of MGPNet (Liu et al. 2021, "Pay attention to MLPs"; grid and block axes after MAXIM,
-// Tu et al. 2022).
+// One gMLP branch of MGPNet (Liu et al. 2021, "Pay attention to MLPs"; grid and block axes after
+// MAXIM, Tu et al. 2022).
 #pragma once
 
 #include "tensor/node.h"
@@ -26,11 +26,10 @@ struct GmlpWeights {
   Tensor wo, bo;                 ///< [C, C], [C]
 };
 
-/// y = x + Wo gate(GELU(Wi LN(x))),  gate(h) = a (1 + P LN(b) + p),  a, b the halves of h's channels;
-/// P mixes the pixels of every group, p is one bias per position
-/// x, y: [N, H, W, C], H and W multiples of size; f32, f64
-/// gradient: of the composition
-/// errors: extents that are no multiples of size; weights whose shapes do not fit
+/// y = x + Wo gate(GELU(Wi LN(x))),  gate(h) = a (1 + P LN(b) + p),  a, b the halves of h's
+/// channels; P mixes the pixels of every group, p is one bias per position x, y: [N, H, W, C], H
+/// and W multiples of size; f32, f64 gradient: of the composition errors: extents that are no
+/// multiples of size; weights whose shapes do not fit
 Tensor gmlp(const Tensor& x, const GmlpWeights& w, GmlpAttrs attrs);
 
 /// [N, H, W, C] -> [groups, size * size, C], and back.  Index arithmetic only.

@@ -9,9 +9,11 @@ namespace satin {
 namespace {
 
 void check(Op op, const Tensor& x, const Tensor& vector, const char* name) {
-  if (!x || x.rank() < 1 || x.shape().at(-1) < 1) fail(op, "x needs a last axis of one element or more");
+  if (!x || x.rank() < 1 || x.shape().at(-1) < 1)
+    fail(op, "x needs a last axis of one element or more");
   if (!vector || vector.shape() != Shape{x.shape().at(-1)})
-    fail(op, cat(name, " is ", vector ? vector.shape() : Shape{}, ", x is ", x.shape(), ": it must be [", x.shape().at(-1), "]"));
+    fail(op, cat(name, " is ", vector ? vector.shape() : Shape{}, ", x is ", x.shape(),
+                 ": it must be [", x.shape().at(-1), "]"));
 }
 
 }  // namespace
@@ -22,9 +24,13 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Laye
   return make_tensor(Op::layer_norm, attrs, {x, gamma, beta}, x.shape());
 }
 
-Tensors layer_norm_grad(const Tensor& x, const Tensor& gamma, const Tensor& dy, LayerNormAttrs attrs) {
+Tensors layer_norm_grad(const Tensor& x,
+                        const Tensor& gamma,
+                        const Tensor& dy,
+                        LayerNormAttrs attrs) {
   check(Op::layer_norm_grad, x, gamma, "gamma");
-  if (!dy || dy.shape() != x.shape()) fail(Op::layer_norm_grad, cat("dy must have the shape of x, ", x.shape()));
+  if (!dy || dy.shape() != x.shape())
+    fail(Op::layer_norm_grad, cat("dy must have the shape of x, ", x.shape()));
   const DType t = x.dtype();
   return outputs_of(make_node(Op::layer_norm_grad, Attrs(attrs), {x, gamma, dy},
                               {{x.shape(), t}, {gamma.shape(), t}, {gamma.shape(), t}}));

@@ -13,16 +13,21 @@ namespace {
 /// The new values of every old node.
 using Replaced = std::unordered_map<const Node*, Tensors>;
 
-Tensor look_up(const Replaced& replaced, const Tensor& t) { return replaced.at(&t.node())[t.output()]; }
+Tensor look_up(const Replaced& replaced, const Tensor& t) {
+  return replaced.at(&t.node())[t.output()];
+}
 
-/// Element-wise kernels follow NumPy's broadcasting, so what broadcast_to would copy is read in place.
+/// Element-wise kernels follow NumPy's broadcasting, so what broadcast_to would copy is read in
+/// place.
 bool reads_broadcast(const Node& node) {
-  return info(node.op).kind == OpKind::pointwise && node.inputs.size() >= 2 && node.op != Op::adam_update;
+  return info(node.op).kind == OpKind::pointwise && node.inputs.size() >= 2 &&
+         node.op != Op::adam_update;
 }
 
 Tensor without_broadcast(const Tensor& x) {
   if (x.node().op == Op::broadcast_to) return x.node().inputs[0];
-  if (x.node().op == Op::full && x.rank() > 0) return full({}, x.node().as<FullAttrs>().value, x.dtype());
+  if (x.node().op == Op::full && x.rank() > 0)
+    return full({}, x.node().as<FullAttrs>().value, x.dtype());
   return x;
 }
 
@@ -32,7 +37,8 @@ bool expands(const Node& node, bool fuse) {
 }
 
 void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
-  for (const NodePtr& node : nodes_of(outputs, [&](const Node& n) { return replaced.count(&n) > 0; })) {
+  for (const NodePtr& node :
+       nodes_of(outputs, [&](const Node& n) { return replaced.count(&n) > 0; })) {
     if (replaced.count(node.get())) continue;
     if (node->op == Op::leaf) {
       replaced[node.get()] = outputs_of(node);
@@ -47,8 +53,8 @@ void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
       inputs.push_back(std::move(y));
     }
     if (expands(*node, fuse)) {
-      // The composition is built from the old inputs, which are all replaced already, and may itself
-      // contain composites.
+      // The composition is built from the old inputs, which are all replaced already, and may
+      // itself contain composites.
       const ModuleScope scope(*node);
       const Tensors composed = composition_of(*node);
       lower_into(composed, fuse, replaced);

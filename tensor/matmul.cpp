@@ -11,14 +11,17 @@ struct Extents {
   Shape batch;
 };
 
-Shape batch_of(const Shape& s) { return Shape(s.extents().first(static_cast<size_t>(s.rank() - 2))); }
+Shape batch_of(const Shape& s) {
+  return Shape(s.extents().first(static_cast<size_t>(s.rank() - 2)));
+}
 
 Extents extents_of(const Shape& a, const Shape& b, const MatmulAttrs& attrs) {
   const int64_t m = a.at(attrs.transpose_a ? -1 : -2), ka = a.at(attrs.transpose_a ? -2 : -1);
   const int64_t n = b.at(attrs.transpose_b ? -2 : -1), kb = b.at(attrs.transpose_b ? -1 : -2);
   if (ka != kb)
-    fail(Op::matmul, cat("the inner extents are ", ka, " and ", kb, "; a is ", a, attrs.transpose_a ? " transposed" : "",
-                         ", b is ", b, attrs.transpose_b ? " transposed" : ""));
+    fail(Op::matmul, cat("the inner extents are ", ka, " and ", kb, "; a is ", a,
+                         attrs.transpose_a ? " transposed" : "", ", b is ", b,
+                         attrs.transpose_b ? " transposed" : ""));
   if (a.rank() > 2 && b.rank() > 2 && batch_of(a) != batch_of(b))
     fail(Op::matmul, cat("the batches differ: a is ", a, ", b is ", b));
   return {m, ka, n, batch_of(a.rank() > 2 ? a : b)};
@@ -33,7 +36,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, MatmulAttrs attrs, const Tensor&
   const Extents e = extents_of(a.shape(), b.shape(), attrs);
   Tensors inputs = {a, b};
   if (bias) {
-    if (bias.shape() != Shape{e.n}) fail(Op::matmul, cat("the bias is ", bias.shape(), ", y has ", e.n, " columns"));
+    if (bias.shape() != Shape{e.n})
+      fail(Op::matmul, cat("the bias is ", bias.shape(), ", y has ", e.n, " columns"));
     if (attrs.sum_batch) fail(Op::matmul, "a bias and sum_batch together: add the bias afterwards");
     inputs.push_back(bias);
   }

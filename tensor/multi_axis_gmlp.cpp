@@ -12,8 +12,10 @@ namespace {
 
 void check(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs) {
   constexpr Op kOp = Op::multi_axis_gmlp;
-  if (!x || x.rank() != 4 || attrs.size < 1 || x.shape()[1] % attrs.size != 0 || x.shape()[2] % attrs.size != 0)
-    fail(kOp, cat("x is ", x ? x.shape() : Shape{}, ": it must be [N,H,W,C], both sides multiples of ", attrs.size));
+  if (!x || x.rank() != 4 || attrs.size < 1 || x.shape()[1] % attrs.size != 0 ||
+      x.shape()[2] % attrs.size != 0)
+    fail(kOp, cat("x is ", x ? x.shape() : Shape{},
+                  ": it must be [N,H,W,C], both sides multiples of ", attrs.size));
   const int64_t c = x.shape()[3];
   const Tensor* list[] = {&w.norm_gamma, &w.norm_beta, &w.w1, &w.b1, &w.w2, &w.b2};
   const Shape expected[] = {{c}, {c}, {c, 2 * c}, {2 * c}, {2 * c, c}, {c}};
@@ -24,7 +26,8 @@ void check(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs at
   const bool both = attrs.branches == Branches::grid_and_block;
   if (w.branches.size() != (both ? 2u : 1u))
     fail(kOp, cat(w.branches.size(), " sets of branch weights for ", both ? 2 : 1, " branches"));
-  for (const GmlpWeights& branch : w.branches) check_gmlp_weights(kOp, branch, both ? c : 2 * c, attrs.size);
+  for (const GmlpWeights& branch : w.branches)
+    check_gmlp_weights(kOp, branch, both ? c : 2 * c, attrs.size);
 }
 
 }  // namespace

@@ -18,11 +18,13 @@ void check_dtypes(Op op, const Tensors& inputs) {
     if (!info(op).storage_dtypes && t != DType::f32 && t != DType::f64)
       fail(op, cat("input ", i, " is ", t, "; it takes f32 or f64: cast it first"));
     if (t != inputs[0].dtype())
-      fail(op, cat("input 0 is ", inputs[0].dtype(), ", input ", i, " is ", t, ": cast one of them"));
+      fail(op,
+           cat("input 0 is ", inputs[0].dtype(), ", input ", i, " is ", t, ": cast one of them"));
   }
 }
 
-Tensor make_leaf(LeafKind kind, const Shape& shape, DType dtype, std::string name, std::vector<std::byte> data) {
+Tensor make_leaf(
+    LeafKind kind, const Shape& shape, DType dtype, std::string name, std::vector<std::byte> data) {
   auto node = std::make_shared<Node>();
   node->id = next_id();
   node->outputs = {{shape, dtype}};
@@ -119,10 +121,13 @@ Tensor input(const Shape& shape, DType dtype, std::string name) {
   return make_leaf(LeafKind::input, shape, dtype, std::move(name), {});
 }
 
-Tensor parameter(const Shape& shape, DType dtype, std::string name, std::vector<std::byte> initial) {
+Tensor parameter(const Shape& shape,
+                 DType dtype,
+                 std::string name,
+                 std::vector<std::byte> initial) {
   if (!initial.empty() && initial.size() != static_cast<size_t>(shape.size()) * size_of(dtype))
-    throw Error(cat("parameter ", name, ": ", initial.size(), " bytes given, ", shape, " of ", dtype, " needs ",
-                    static_cast<size_t>(shape.size()) * size_of(dtype)));
+    throw Error(cat("parameter ", name, ": ", initial.size(), " bytes given, ", shape, " of ",
+                    dtype, " needs ", static_cast<size_t>(shape.size()) * size_of(dtype)));
   return make_leaf(LeafKind::parameter, shape, dtype, std::move(name), std::move(initial));
 }
 
@@ -131,10 +136,18 @@ Tensor constant(const std::vector<double>& values, const Shape& shape, DType dty
     throw Error(cat("constant: ", values.size(), " values for shape ", shape));
   std::vector<std::byte> data;
   switch (dtype) {
-    case DType::f32: data = bytes_of<float>(values, [](double x) { return static_cast<float>(x); }); break;
-    case DType::f64: data = bytes_of<double>(values, [](double x) { return x; }); break;
-    case DType::bf16: data = bytes_of<Bf16>(values, [](double x) { return to_bf16(static_cast<float>(x)); }); break;
-    case DType::f16: data = bytes_of<F16>(values, [](double x) { return to_f16(static_cast<float>(x)); }); break;
+    case DType::f32:
+      data = bytes_of<float>(values, [](double x) { return static_cast<float>(x); });
+      break;
+    case DType::f64:
+      data = bytes_of<double>(values, [](double x) { return x; });
+      break;
+    case DType::bf16:
+      data = bytes_of<Bf16>(values, [](double x) { return to_bf16(static_cast<float>(x)); });
+      break;
+    case DType::f16:
+      data = bytes_of<F16>(values, [](double x) { return to_f16(static_cast<float>(x)); });
+      break;
   }
   return make_leaf(LeafKind::constant, shape, dtype, "", std::move(data));
 }

@@ -1,6 +1,6 @@
-// The graph: Tensor is a handle to one output of an immutable Node.  Nodes are numbered in the order
-// they were built, which is a topological order: everything a node reads is older than the node.
-// Start at Tensor; public operations (tensor/<stem>.h) build nodes with make_node().
+// The graph: Tensor is a handle to one output of an immutable Node.  Nodes are numbered in the
+// order they were built, which is a topological order: everything a node reads is older than the
+// node. Start at Tensor; public operations (tensor/<stem>.h) build nodes with make_node().
 #pragma once
 
 #include <array>
@@ -81,7 +81,8 @@ enum class LeafKind : uint8_t { constant, parameter, input };
 struct Leaf {
   LeafKind kind;
   std::string name;
-  std::vector<std::byte> data;  ///< constants: the elements; parameters: the initial elements, or empty (zeros)
+  std::vector<std::byte>
+      data;  ///< constants: the elements; parameters: the initial elements, or empty (zeros)
 };
 
 struct Node {
@@ -148,7 +149,10 @@ Tensor input(const Shape& shape, DType dtype = DType::f32, std::string name = ""
 
 /// A value that persists between runs and that a Program may update (Options::alias).
 /// `initial` holds shape.size() elements of `dtype`, or nothing (zeros).
-Tensor parameter(const Shape& shape, DType dtype, std::string name, std::vector<std::byte> initial = {});
+Tensor parameter(const Shape& shape,
+                 DType dtype,
+                 std::string name,
+                 std::vector<std::byte> initial = {});
 
 /// A fixed value.  example: constant({1, 2, 3}, {3})
 Tensor constant(const std::vector<double>& values, const Shape& shape, DType dtype = DType::f32);

@@ -10,15 +10,24 @@ constexpr bool kernel_plain = true, kernel_scratch = true, kernel_none = false;
 constexpr bool scratch_plain = false, scratch_scratch = true, scratch_none = false;
 
 constexpr std::array<OpInfo, kOpCount> kOps = {{
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel)                          \
-  OpInfo{#name,       #stem,      in, out, dtypes, OpKind::kind, RuleKind::rule, CostKind::cost, kernel_##kernel, \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+  OpInfo{#name,                                                                \
+         #stem,                                                                \
+         in,                                                                   \
+         out,                                                                  \
+         dtypes,                                                               \
+         OpKind::kind,                                                         \
+         RuleKind::rule,                                                       \
+         CostKind::cost,                                                       \
+         kernel_##kernel,                                                      \
          scratch_##kernel},
 #include "tensor/ops.def"
 #undef SATIN_OP
 }};
 
 constexpr OpInfo kLeaf = {
-    "leaf", "", exactly(0), 1, true, OpKind::primitive, RuleKind::none, CostKind::moved, false, false};
+    "leaf",          "",    exactly(0), 1, true, OpKind::primitive, RuleKind::none,
+    CostKind::moved, false, false};
 
 }  // namespace
 

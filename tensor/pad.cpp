@@ -6,7 +6,8 @@ namespace {
 Shape padded(Op op, const PadAttrs& attrs, Shape shape) {
   for (int i = 0; i < shape.rank(); ++i) {
     if (attrs.before[i] < 0 || attrs.after[i] < 0)
-      fail(op, cat("negative amounts (", attrs.before[i], ", ", attrs.after[i], ") along axis ", i, "; use slice"));
+      fail(op, cat("negative amounts (", attrs.before[i], ", ", attrs.after[i], ") along axis ", i,
+                   "; use slice"));
     if (attrs.mode != PadMode::zero && shape[i] == 0 && attrs.before[i] + attrs.after[i] > 0)
       fail(op, cat("axis ", i, " of ", shape, " is empty: there is nothing to repeat"));
     shape = shape.with(i, shape[i] + attrs.before[i] + attrs.after[i]);

@@ -21,7 +21,8 @@ struct PadAttrs {
 /// x: any shape; f32, f64.  reflect and edge need at least one element along a padded axis
 /// gradient: dx = pad_adjoint(dy): every dy goes back to the element that was copied
 /// errors: negative amounts; an empty axis to reflect
-/// example: pad({1, 2, 3}, {.before = {2}, .after = {3}, .mode = PadMode::reflect}) -> {3, 2, 1, 2, 3, 2, 1, 2}
+/// example: pad({1, 2, 3}, {.before = {2}, .after = {3}, .mode = PadMode::reflect}) -> {3, 2, 1, 2,
+/// 3, 2, 1, 2}
 Tensor pad(const Tensor& x, const PadAttrs& attrs);
 
 /// The adjoint of pad: sums every padded element into the one it was copied from.

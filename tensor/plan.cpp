@@ -89,7 +89,9 @@ class Planner {
       const int axis = node(i).as<ConcatAttrs>().axis;
       const int out = s_.steps[i].out[0];
       const Shape& shape = s_.values[out].shape;
-      if (std::any_of(shape.begin(), shape.begin() + axis, [](int64_t extent) { return extent != 1; })) continue;
+      if (std::any_of(shape.begin(), shape.begin() + axis,
+                      [](int64_t extent) { return extent != 1; }))
+        continue;
       int64_t offset = 0;
       for (const int piece : s_.steps[i].in) {
         give_home(piece, out, offset);
@@ -102,7 +104,8 @@ class Planner {
     // Through reshapes to the value that is really computed.
     while (def_[v] >= 0 && node(def_[v]).op == Op::reshape) v = s_.steps[def_[v]].in[0];
     int64_t ignored = 0;
-    if (def_[v] < 0 || renames(def_[v], ignored) || home_[v].parent >= 0 || s_.values[v].bytes == 0) return;
+    if (def_[v] < 0 || renames(def_[v], ignored) || home_[v].parent >= 0 || s_.values[v].bytes == 0)
+      return;
     home_[v] = {parent, offset};
   }
 
@@ -154,17 +157,17 @@ class Planner {
     for (const int x : s_.steps[i].in) {
       const Plan::Place place = plan_.places[x];
       const Plan::Buffer& buffer = plan_.buffers[place.buffer];
-      const bool taken = std::any_of(s_.steps[i].out.begin(), s_.steps[i].out.end(), [&](int w) {
-        return plan_.places[w].buffer == place.buffer;
-      });
-      if (buffer.persistent || taken || buffer.last > i || buffer.bytes != s_.values[v].bytes) continue;
+      const bool taken = std::any_of(s_.steps[i].out.begin(), s_.steps[i].out.end(),
+                                     [&](int w) { return plan_.places[w].buffer == place.buffer; });
+      if (buffer.persistent || taken || buffer.last > i || buffer.bytes != s_.values[v].bytes)
+        continue;
       if (only_reads_whole(i, place.buffer)) return x;
     }
     return -1;
   }
 
-  /// Writing over a buffer while reading it is safe when element i is all that is read for element i:
-  /// no input may be a piece of it (a broadcast row, say).
+  /// Writing over a buffer while reading it is safe when element i is all that is read for element
+  /// i: no input may be a piece of it (a broadcast row, say).
   bool only_reads_whole(int i, int buffer) const {
     return std::all_of(s_.steps[i].in.begin(), s_.steps[i].in.end(), [&](int x) {
       return plan_.places[x].buffer != buffer || s_.values[x].bytes == plan_.buffers[buffer].bytes;
@@ -175,7 +178,8 @@ class Planner {
     const Schedule::Step& from = s_.steps[i];
     Plan::Step step{from.node, from.in, from.out};
     int64_t offset = 0;
-    if (renames(i, offset) && plan_.places[from.out[0]].buffer < 0 && home_[from.out[0]].parent < 0) {
+    if (renames(i, offset) && plan_.places[from.out[0]].buffer < 0 &&
+        home_[from.out[0]].parent < 0) {
       const Plan::Place source = plan_.places[from.in[0]];
       plan_.places[from.out[0]] = {source.buffer, source.offset + offset};
       keep_alive(from.out[0]);
@@ -206,7 +210,9 @@ class Planner {
 
   /// An element-wise update is computed right in the parameter it replaces.
   int updated_parameter(int i, int v) const {
-    if (info(node(i).op).kind != OpKind::pointwise || home_[v].parent >= 0 || last_use_[v] >= steps()) return -1;
+    if (info(node(i).op).kind != OpKind::pointwise || home_[v].parent >= 0 ||
+        last_use_[v] >= steps())
+      return -1;
     for (const auto& [updated, parameter] : s_.alias)
       if (updated == v && only_reads_whole(i, plan_.places[parameter].buffer)) return parameter;
     return -1;
@@ -217,7 +223,8 @@ class Planner {
     int64_t offset = whole.offset;
     for (const int piece : step.in) {
       const Plan::Place place = plan_.places[piece];
-      if (s_.values[piece].bytes > 0 && (place.buffer != whole.buffer || place.offset != offset)) return false;
+      if (s_.values[piece].bytes > 0 && (place.buffer != whole.buffer || place.offset != offset))
+        return false;
       offset += s_.values[piece].bytes;
     }
     return true;
@@ -225,8 +232,10 @@ class Planner {
 
   int scratch_of(int i) {
     std::vector<View> in, out;
-    for (const int v : s_.steps[i].in) in.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
-    for (const int v : s_.steps[i].out) out.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
+    for (const int v : s_.steps[i].in)
+      in.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
+    for (const int v : s_.steps[i].out)
+      out.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
     const int64_t bytes = backend_.scratch({node(i).op, &node(i).attrs, in, out, nullptr, nullptr});
     return bytes > 0 ? new_buffer(bytes, i, label_of(i) + " scratch") : -1;
   }
@@ -245,7 +254,8 @@ class Planner {
   void lay_out_arena() {
     std::vector<int> order;
     for (size_t b = 0; b < plan_.buffers.size(); ++b)
-      if (!plan_.buffers[b].persistent && plan_.buffers[b].bytes > 0) order.push_back(static_cast<int>(b));
+      if (!plan_.buffers[b].persistent && plan_.buffers[b].bytes > 0)
+        order.push_back(static_cast<int>(b));
     std::stable_sort(order.begin(), order.end(),
                      [&](int a, int b) { return plan_.buffers[a].bytes > plan_.buffers[b].bytes; });
     std::vector<int> placed;  // by rising offset
@@ -260,8 +270,9 @@ class Planner {
       }
       buffer.offset = offset;
       plan_.arena_bytes = std::max(plan_.arena_bytes, offset + aligned(buffer.bytes));
-      const auto at = std::upper_bound(placed.begin(), placed.end(), offset,
-                                       [&](int64_t x, int p) { return x < plan_.buffers[p].offset; });
+      const auto at = std::upper_bound(placed.begin(), placed.end(), offset, [&](int64_t x, int p) {
+        return x < plan_.buffers[p].offset;
+      });
       placed.insert(at, b);
     }
   }
@@ -276,6 +287,8 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(Schedule schedule, const Backend& backend) { return Planner(std::move(schedule), backend).run(); }
+Plan make_plan(Schedule schedule, const Backend& backend) {
+  return Planner(std::move(schedule), backend).run();
+}
 
 }  // namespace satin

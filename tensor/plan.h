@@ -1,8 +1,9 @@
 // Plan: where every value of a schedule lives, known before the first run and exact.
 //
-// All values of a run share one arena.  A value may instead live inside another one: a reshape in what
-// it reshapes, a piece in the concat that joins it, an element-wise result in an input that dies, an
-// update in the parameter it replaces.  The planner changes when and where, never arithmetic.
+// All values of a run share one arena.  A value may instead live inside another one: a reshape in
+// what it reshapes, a piece in the concat that joins it, an element-wise result in an input that
+// dies, an update in the parameter it replaces.  The planner changes when and where, never
+// arithmetic.
 #pragma once
 
 #include <string>
@@ -18,7 +19,8 @@ struct Plan {
   struct Buffer {
     int64_t bytes = 0;
     int64_t offset = 0;  ///< in the arena; unused for leaves that persist
-    int first = 0;       ///< the first and last step that need it; -1: before the run, steps.size(): after it
+    int first =
+        0;  ///< the first and last step that need it; -1: before the run, steps.size(): after it
     int last = 0;
     NodePtr persistent;  ///< a constant or parameter: memory of the Store
     std::string label;   ///< for reports: the operation and module that made it
@@ -32,8 +34,8 @@ struct Plan {
     NodePtr node;
     std::vector<int> in;
     std::vector<int> out;
-    int scratch = -1;         ///< its scratch buffer, or -1
-    bool moves_data = true;   ///< false: the result already lies where it belongs
+    int scratch = -1;        ///< its scratch buffer, or -1
+    bool moves_data = true;  ///< false: the result already lies where it belongs
   };
 
   std::vector<Schedule::Value> values;
@@ -42,8 +44,8 @@ struct Plan {
   std::vector<Step> steps;
   std::vector<int> outputs;
   std::vector<std::pair<int, int>> copies;  ///< (value, parameter value) copied after the last step
-  int64_t arena_bytes = 0;                  ///< the planned peak of everything but constants and parameters
-  int64_t persistent_bytes = 0;             ///< constants and parameters this plan reads
+  int64_t arena_bytes = 0;       ///< the planned peak of everything but constants and parameters
+  int64_t persistent_bytes = 0;  ///< constants and parameters this plan reads
 
   int64_t total_bytes() const { return arena_bytes + persistent_bytes; }
 };

@@ -5,13 +5,17 @@
 namespace satin {
 namespace {
 
-Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options, bool recompute) {
+Plan plan_of(const Tensors& outputs,
+             const Backend& backend,
+             const Options& options,
+             bool recompute) {
   Tensors all = outputs;
   for (const Alias& a : options.alias) all.push_back(a.updated);
   const Tensors lowered = lower(all, options.fuse);
   std::vector<Alias> alias = options.alias;
   for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = lowered[outputs.size() + i];
-  Schedule schedule = linearize({lowered.begin(), lowered.begin() + static_cast<int64_t>(outputs.size())}, alias);
+  Schedule schedule =
+      linearize({lowered.begin(), lowered.begin() + static_cast<int64_t>(outputs.size())}, alias);
   if (recompute) recompute_cheap_values(schedule);
   return make_plan(std::move(schedule), backend);
 }
@@ -22,8 +26,9 @@ Program::Program(Tensors outputs, const Backend& backend, Options options)
     : backend_(backend), outputs_(std::move(outputs)), store_(options.store) {
   plan_ = plan_of(outputs_, backend, options, options.recompute);
   if (options.max_bytes > 0 && plan_.total_bytes() > options.max_bytes)
-    throw MemoryError(cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),
-                      plan_.total_bytes());
+    throw MemoryError(
+        cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),
+        plan_.total_bytes());
   if (!store_) {
     own_store_ = std::make_unique<Store>(backend);
     store_ = own_store_.get();
@@ -55,7 +60,8 @@ void Program::bind() {
 void* Program::address(Plan::Place place) const {
   if (place.buffer < 0) return nullptr;
   void* persistent = persistent_[place.buffer];
-  std::byte* base = persistent ? static_cast<std::byte*>(persistent) : arena_ + plan_.buffers[place.buffer].offset;
+  std::byte* base = persistent ? static_cast<std::byte*>(persistent)
+                               : arena_ + plan_.buffers[place.buffer].offset;
   return base + place.offset;
 }
 
@@ -82,16 +88,22 @@ void* Program::memory(const Tensor& t) const {
     if (outputs_[i] == t) return address(plan_.places[plan_.outputs[i]]);
   for (size_t v = 0; v < plan_.values.size(); ++v)
     if (t && plan_.values[v].leaf == t.node_ptr()) return address(plan_.places[v]);
-  throw Error("Program: this value is neither an output nor an input or parameter that the outputs need");
+  throw Error(
+      "Program: this value is neither an output nor an input or parameter that the outputs need");
 }
 
 void Program::check_access(const Tensor& t, size_t element, int64_t count) {
   if (!t) throw Error("Program: an empty Tensor");
   if (element != size_of(t.dtype()) || count != t.size())
-    throw Error(cat("Program: ", count, " elements of ", element, " bytes for a value of ", t.shape(), " ", t.dtype()));
+    throw Error(cat("Program: ", count, " elements of ", element, " bytes for a value of ",
+                    t.shape(), " ", t.dtype()));
 }
 
-void Program::write_bytes(const Tensor& t, const void* host) { backend_.write(memory(t), host, t.bytes()); }
-void Program::read_bytes(const Tensor& t, void* host) const { backend_.read(host, memory(t), t.bytes()); }
+void Program::write_bytes(const Tensor& t, const void* host) {
+  backend_.write(memory(t), host, t.bytes());
+}
+void Program::read_bytes(const Tensor& t, void* host) const {
+  backend_.read(host, memory(t), t.bytes());
+}
 
 }  // namespace satin

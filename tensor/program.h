@@ -17,11 +17,11 @@
 namespace satin {
 
 struct Options {
-  std::vector<Alias> alias;    ///< parameters that every run updates
-  Store* store = nullptr;      ///< shared parameters; null: the Program has its own
-  bool fuse = true;            ///< false: run compositions instead of fused kernels
-  bool recompute = true;       ///< compute cheap values again rather than keep them for long
-  int64_t max_bytes = 0;       ///< refuse a plan over this many bytes in all; 0: no limit
+  std::vector<Alias> alias;  ///< parameters that every run updates
+  Store* store = nullptr;    ///< shared parameters; null: the Program has its own
+  bool fuse = true;          ///< false: run compositions instead of fused kernels
+  bool recompute = true;     ///< compute cheap values again rather than keep them for long
+  int64_t max_bytes = 0;     ///< refuse a plan over this many bytes in all; 0: no limit
 };
 
 /// The limit of Options::max_bytes cannot be met.  `needed` is the smallest limit that would do.

@@ -1,8 +1,8 @@
 // recompute_cheap_values(): trading element-wise arithmetic for memory.
 //
 // Backward passes read what forward passes computed hundreds of steps earlier.  Outputs of matrix
-// products are dear and stay; what follows from them by cheap steps (normalization, activations, gates,
-// permutations) is computed again next to its late reader, if that keeps fewer bytes alive.
+// products are dear and stay; what follows from them by cheap steps (normalization, activations,
+// gates, permutations) is computed again next to its late reader, if that keeps fewer bytes alive.
 #include <algorithm>
 #include <set>
 
@@ -17,7 +17,8 @@ constexpr int64_t kWorthwhile = 1 << 16;  // bytes; smaller values are simply ke
 
 class Recompute {
  public:
-  explicit Recompute(Schedule& schedule) : s_(schedule), def_(s_.values.size(), -1), late_(s_.values.size(), false) {
+  explicit Recompute(Schedule& schedule)
+      : s_(schedule), def_(s_.values.size(), -1), late_(s_.values.size(), false) {
     std::vector<int> last(s_.values.size(), -1);
     for (int i = 0; i < steps(); ++i) {
       for (const int v : s_.steps[i].in) {
@@ -55,12 +56,13 @@ class Recompute {
     return row.cost == CostKind::moved && step.out.size() == 1 && step.node->op != Op::sum_to;
   }
 
-  /// In the order of definition: a late value is recomputed when the values it would need then, beyond
-  /// those that stay alive anyway, are smaller than itself.
+  /// In the order of definition: a late value is recomputed when the values it would need then,
+  /// beyond those that stay alive anyway, are smaller than itself.
   void decide() {
     again_.resize(s_.values.size(), false);
     std::vector<char> kept(s_.values.size(), false);
-    for (size_t v = 0; v < kept.size(); ++v) kept[v] = def_[v] < 0 || (late_[v] && !is_cheap(static_cast<int>(v)));
+    for (size_t v = 0; v < kept.size(); ++v)
+      kept[v] = def_[v] < 0 || (late_[v] && !is_cheap(static_cast<int>(v)));
     const std::set<int> outputs(s_.outputs.begin(), s_.outputs.end());
     for (const Schedule::Step& step : s_.steps) {
       for (const int v : step.out) {
@@ -82,7 +84,11 @@ class Recompute {
 
   /// What must be alive to compute v again (`needed`), and the cheap values on the way that are
   /// computed again too (`again`, v among them).
-  void add_needed(int v, int depth, const std::vector<char>& kept, std::set<int>& needed, std::set<int>& again) const {
+  void add_needed(int v,
+                  int depth,
+                  const std::vector<char>& kept,
+                  std::set<int>& needed,
+                  std::set<int>& again) const {
     again.insert(v);
     for (const int w : s_.steps[def_[v]].in) {
       if (!kept[w] && depth < kDeepest && (again_[w] || is_cheap(w)))
@@ -96,8 +102,10 @@ class Recompute {
   int available(int v, int i, const std::vector<Schedule::Step>& old) {
     if (again_[v] && i - seen_[v] > kFar && i <= first_write_) {
       Schedule::Step step = old[def_[v]];
-      // The inputs in `old` may have been renamed to copies that are gone by now: start from the node's own.
-      for (size_t k = 0; k < step.in.size(); ++k) step.in[k] = available(original_in(def_[v], k), i, old);
+      // The inputs in `old` may have been renamed to copies that are gone by now: start from the
+      // node's own.
+      for (size_t k = 0; k < step.in.size(); ++k)
+        step.in[k] = available(original_in(def_[v], k), i, old);
       const int fresh = static_cast<int>(s_.values.size());
       s_.values.push_back(s_.values[v]);
       step.out = {fresh};
@@ -111,7 +119,8 @@ class Recompute {
   int original_in(int step, size_t k) const { return original_[step][k]; }
 
   Schedule& s_;
-  int first_write_ = 1 << 30;  // from this step on parameters change: nothing that reads them may run again
+  int first_write_ =
+      1 << 30;  // from this step on parameters change: nothing that reads them may run again
   std::vector<int> def_;
   std::vector<char> late_;
   std::vector<char> again_;

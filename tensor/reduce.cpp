@@ -59,7 +59,8 @@ Tensor amax(const Tensor& x, const std::vector<int>& axes, ReducedAxes reduced) 
   const Reduced shapes = reduced_shape("amax", x, axes);
   if (x.size() == 0 && shapes.kept.size() > 0)
     fail(Op::amax, cat("an empty axis of ", x.shape(), " has no largest element"));
-  const Tensor y = shapes.kept == x.shape() ? x : make_tensor(Op::amax, NoAttrs{}, {x}, shapes.kept);
+  const Tensor y =
+      shapes.kept == x.shape() ? x : make_tensor(Op::amax, NoAttrs{}, {x}, shapes.kept);
   return reduced == ReducedAxes::drop ? reshape(y, shapes.dropped) : y;
 }
 

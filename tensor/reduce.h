@@ -22,9 +22,9 @@ Tensor mean(const Tensor& x);
 
 /// y = the largest x over `axes`; NaN where one of them is
 /// x: any shape with at least one element along each reduced axis; f32, f64
-/// gradient: dy goes to the largest element, in equal parts where several are equal (as PyTorch's amax)
-/// errors: as sum; a reduced axis that is empty
-/// example: amax({{1, 5}, {3, 2}}, {1}) -> {5, 3}
+/// gradient: dy goes to the largest element, in equal parts where several are equal (as PyTorch's
+/// amax) errors: as sum; a reduced axis that is empty example: amax({{1, 5}, {3, 2}}, {1}) -> {5,
+/// 3}
 Tensor amax(const Tensor& x, const std::vector<int>& axes, ReducedAxes reduced = ReducedAxes::drop);
 
 }  // namespace satin

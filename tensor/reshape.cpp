@@ -20,7 +20,8 @@ Tensor reshape(const Tensor& x, std::initializer_list<int64_t> extents) {
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   if (x.size() != shape.size())
-    fail(Op::reshape, cat(x.shape(), " has ", x.size(), " elements, ", shape, " has ", shape.size()));
+    fail(Op::reshape,
+         cat(x.shape(), " has ", x.size(), " elements, ", shape, " has ", shape.size()));
   if (x.shape() == shape) return x;
   return make_tensor(Op::reshape, NoAttrs{}, {x}, shape);
 }

@@ -9,15 +9,19 @@
 #include "tensor/unary.h"
 
 #ifdef __CUDACC__
-#define SATIN_SCALAR template <class T> static __host__ __device__ inline
+#define SATIN_SCALAR \
+  template <class T> \
+  static __host__ __device__ inline
 #else
-#define SATIN_SCALAR template <class T> [[maybe_unused]] static inline
+#define SATIN_SCALAR \
+  template <class T> \
+  [[maybe_unused]] static inline
 #endif
 
 namespace satin::scalar {
 
-constexpr double kSqrtHalf = 0.70710678118654752440;          // 1 / sqrt(2)
-constexpr double kInvSqrt2Pi = 0.39894228040143267794;        // 1 / sqrt(2 pi): the normal density at 0
+constexpr double kSqrtHalf = 0.70710678118654752440;    // 1 / sqrt(2)
+constexpr double kInvSqrt2Pi = 0.39894228040143267794;  // 1 / sqrt(2 pi): the normal density at 0
 
 // --- unary: T f(T x, UnaryAttrs) ---------------------------------------------------------------
 SATIN_SCALAR T neg(T x, UnaryAttrs) { return -x; }

@@ -22,8 +22,8 @@ struct Order {
   }
 };
 
-/// Kahn's algorithm, always taking the oldest node that is ready: the order of building wherever the
-/// edges allow it.
+/// Kahn's algorithm, always taking the oldest node that is ready: the order of building wherever
+/// the edges allow it.
 std::vector<int> sorted(Order order) {
   std::priority_queue<int, std::vector<int>, std::greater<>> ready;
   for (size_t i = 0; i < order.waiting.size(); ++i)
@@ -40,7 +40,9 @@ std::vector<int> sorted(Order order) {
 }
 
 /// The nodes that read `parameter`, through views too: what shares its memory.
-void add_readers(const std::vector<NodePtr>& nodes, const Node* parameter, std::vector<int>& readers) {
+void add_readers(const std::vector<NodePtr>& nodes,
+                 const Node* parameter,
+                 std::vector<int>& readers) {
   std::set<const Node*> sharing = {parameter};
   for (size_t i = 0; i < nodes.size(); ++i) {
     const Node& node = *nodes[i];
@@ -61,7 +63,8 @@ Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias) {
       throw Error("alias: the second member must be a parameter()");
     if (a.updated.shape() != a.parameter.shape() || a.updated.dtype() != a.parameter.dtype())
       throw Error(cat("alias: ", a.parameter.node().leaf->name, " is ", a.parameter.shape(), " of ",
-                      a.parameter.dtype(), ", its update is ", a.updated.shape(), " of ", a.updated.dtype()));
+                      a.parameter.dtype(), ", its update is ", a.updated.shape(), " of ",
+                      a.updated.dtype()));
     roots.push_back(a.updated);
     roots.push_back(a.parameter);
   }
@@ -71,7 +74,8 @@ Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias) {
 
   Order order(nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i)
-    for (const Tensor& x : nodes[i]->inputs) order.edge(position.at(&x.node()), static_cast<int>(i));
+    for (const Tensor& x : nodes[i]->inputs)
+      order.edge(position.at(&x.node()), static_cast<int>(i));
   for (const Alias& a : alias) {
     const int writer = position.at(&a.updated.node());
     std::vector<int> readers;
@@ -81,8 +85,9 @@ Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias) {
   }
   const std::vector<int> sequence = sorted(std::move(order));
   if (sequence.size() != nodes.size())
-    throw Error("alias: an updated value is needed by something that reads the old one; read the parameter "
-                "from the updated value, or return the update as an output instead");
+    throw Error(
+        "alias: an updated value is needed by something that reads the old one; read the parameter "
+        "from the updated value, or return the update as an output instead");
 
   Schedule schedule;
   std::unordered_map<const Node*, int> first_value;

@@ -1,6 +1,6 @@
-// Schedule: a graph made linear.  Values are numbered, steps run one after the other, and nothing has
-// an address yet.  The passes of a Program (lower, linearize, recompute) end here; plan.h gives every
-// value its place.
+// Schedule: a graph made linear.  Values are numbered, steps run one after the other, and nothing
+// has an address yet.  The passes of a Program (lower, linearize, recompute) end here; plan.h gives
+// every value its place.
 #pragma once
 
 #include <map>
@@ -40,12 +40,13 @@ struct Schedule {
 /// `fuse`) and lets element-wise operations read broadcast inputs in place.
 Tensors lower(const Tensors& outputs, bool fuse);
 
-/// Orders the nodes that `outputs` and the aliases need, oldest first, and every reader of a parameter
-/// before the step that overwrites it.  Throws Error when that is impossible.
+/// Orders the nodes that `outputs` and the aliases need, oldest first, and every reader of a
+/// parameter before the step that overwrites it.  Throws Error when that is impossible.
 Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias);
 
-/// Lets cheap values (no multiply-adds) that are read again much later be computed again there instead
-/// of being kept, wherever that keeps fewer bytes alive.  The arithmetic is the same, so are the bits.
+/// Lets cheap values (no multiply-adds) that are read again much later be computed again there
+/// instead of being kept, wherever that keeps fewer bytes alive.  The arithmetic is the same, so
+/// are the bits.
 void recompute_cheap_values(Schedule& schedule);
 
 }  // namespace satin

@@ -14,7 +14,8 @@ Shape::Shape(std::span<const int64_t> extents) {
   int64_t product = 1;
   for (const int64_t extent : *this) {
     if (extent < 0) throw Error(cat("shape ", *this, " has a negative extent"));
-    if (__builtin_mul_overflow(product, std::max<int64_t>(extent, 1), &product) || product > (int64_t{1} << 59))
+    if (__builtin_mul_overflow(product, std::max<int64_t>(extent, 1), &product) ||
+        product > (int64_t{1} << 59))
       throw Error(cat("shape ", *this, " has more elements than any machine can hold"));
   }
 }
@@ -51,7 +52,8 @@ std::ostream& operator<<(std::ostream& out, const Shape& s) {
 
 int normalize_axis(int i, int rank, const char* what) {
   if (i < -rank || i >= rank)
-    throw Error(cat(what, ": axis ", i, " is not one of the ", rank, " axes (negative counts from the back)"));
+    throw Error(cat(what, ": axis ", i, " is not one of the ", rank,
+                    " axes (negative counts from the back)"));
   return i < 0 ? i + rank : i;
 }
 
@@ -61,7 +63,8 @@ Shape broadcast_shape(const Shape& a, const Shape& b) {
   Shape out = longer;
   for (int i = 1; i <= shorter.rank(); ++i) {
     const int64_t x = longer.at(-i), y = shorter.at(-i);
-    if (x != y && x != 1 && y != 1) throw Error(cat("shapes ", a, " and ", b, " do not broadcast at axis ", -i));
+    if (x != y && x != 1 && y != 1)
+      throw Error(cat("shapes ", a, " and ", b, " do not broadcast at axis ", -i));
     out = out.with(-i, x == 1 ? y : x);
   }
   return out;

@@ -16,7 +16,8 @@ inline constexpr int kMaxRank = 6;
 class Shape {
  public:
   constexpr Shape() = default;
-  Shape(std::initializer_list<int64_t> extents) : Shape(std::span(extents.begin(), extents.size())) {}
+  Shape(std::initializer_list<int64_t> extents)
+      : Shape(std::span(extents.begin(), extents.size())) {}
   explicit Shape(std::span<const int64_t> extents);
 
   int rank() const { return rank_; }

@@ -6,13 +6,16 @@ namespace satin {
 namespace {
 
 void check(Op op, const SliceAttrs& attrs, const Shape& whole, const Shape& part) {
-  if (whole.rank() != part.rank()) fail(op, cat(part, " is no part of ", whole, ": the ranks differ"));
+  if (whole.rank() != part.rank())
+    fail(op, cat(part, " is no part of ", whole, ": the ranks differ"));
   for (int i = 0; i < whole.rank(); ++i) {
-    if (attrs.step[i] < 1) fail(op, cat("step ", attrs.step[i], " along axis ", i, "; steps are 1 or more"));
-    if (attrs.start[i] < 0 || (part[i] > 0 && (part[i] - 1 > (whole[i] - 1 - attrs.start[i]) / attrs.step[i] ||
-                                               attrs.start[i] >= whole[i])))
-      fail(op, cat(part[i], " elements from ", attrs.start[i], " in steps of ", attrs.step[i], " along axis ", i,
-                   " reach outside ", whole));
+    if (attrs.step[i] < 1)
+      fail(op, cat("step ", attrs.step[i], " along axis ", i, "; steps are 1 or more"));
+    if (attrs.start[i] < 0 ||
+        (part[i] > 0 && (part[i] - 1 > (whole[i] - 1 - attrs.start[i]) / attrs.step[i] ||
+                         attrs.start[i] >= whole[i])))
+      fail(op, cat(part[i], " elements from ", attrs.start[i], " in steps of ", attrs.step[i],
+                   " along axis ", i, " reach outside ", whole));
   }
 }
 
@@ -31,7 +34,8 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step
   if (end < 0) end += extent;
   end = std::min(end, extent);
   if (begin < 0 || begin > end || step < 1)
-    fail(Op::slice, cat("from ", begin, " to ", end, " in steps of ", step, " along axis ", axis, " of ", x.shape()));
+    fail(Op::slice, cat("from ", begin, " to ", end, " in steps of ", step, " along axis ", axis,
+                        " of ", x.shape()));
   SliceAttrs attrs;
   attrs.start[axis] = begin;
   attrs.step[axis] = step;

@@ -7,7 +7,9 @@ namespace {
 
 const Leaf& checked_leaf(const Tensor& t) {
   if (!t || t.node().op != Op::leaf || t.node().leaf->kind == LeafKind::input)
-    throw Error("Store: only constants and parameters live here; an input or a computed value belongs to a Program");
+    throw Error(
+        "Store: only constants and parameters live here; an input or a computed value belongs to a "
+        "Program");
   return *t.node().leaf;
 }
 

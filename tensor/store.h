@@ -7,8 +7,8 @@
 
 namespace satin {
 
-/// Holds constants and parameters on one backend.  Programs that share a Store share their parameters:
-/// a training step, its validation pass at another size, the checkpoint writer.
+/// Holds constants and parameters on one backend.  Programs that share a Store share their
+/// parameters: a training step, its validation pass at another size, the checkpoint writer.
 class Store {
  public:
   explicit Store(const Backend& backend) : backend_(backend) {}

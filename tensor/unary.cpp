@@ -29,7 +29,8 @@ Tensor relu(const Tensor& x) { return unary(Op::relu, x); }
 Tensor leaky_relu(const Tensor& x, double slope) { return unary(Op::leaky_relu, x, {.a = slope}); }
 Tensor gelu(const Tensor& x) { return unary(Op::gelu, x); }
 Tensor clamp(const Tensor& x, double low, double high) {
-  if (!(low <= high)) fail(Op::clamp, cat("the lower bound ", low, " is above the upper bound ", high));
+  if (!(low <= high))
+    fail(Op::clamp, cat("the lower bound ", low, " is above the upper bound ", high));
   return unary(Op::clamp, x, {.a = low, .b = high});
 }
 

@@ -1,5 +1,5 @@
-// The unary family: y[i] = f(x[i]).  x, y: any shape; f32, f64.  A member is a row of ops.def and a line
-// in tensor/scalar.h, tensor/unary.cpp, autograd/unary.cpp, cpu/unary.cpp and tests/unary.cpp.
+// The unary family: y[i] = f(x[i]).  x, y: any shape; f32, f64.  A member is a row of ops.def and a
+// line in tensor/scalar.h, tensor/unary.cpp, autograd/unary.cpp, cpu/unary.cpp and tests/unary.cpp.
 // NaN in gives NaN out.  errors: never.
 #pragma once
 

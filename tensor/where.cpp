@@ -12,8 +12,9 @@ Tensor where(const Tensor& condition, const Tensor& x, const Tensor& y) {
   } catch (const Error& e) {
     fail(Op::where, e.what());
   }
-  return make_tensor(Op::where, NoAttrs{}, {broadcast_to(condition, shape), broadcast_to(x, shape), broadcast_to(y, shape)},
-                     shape);
+  return make_tensor(
+      Op::where, NoAttrs{},
+      {broadcast_to(condition, shape), broadcast_to(x, shape), broadcast_to(y, shape)}, shape);
 }
 
 }  // namespace satin

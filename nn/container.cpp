@@ -125,6 +125,7 @@ std::vector<uint8_t> pack_sections(std::string_view kind,
   if (sections.size() > kMaxSections)
     throw Error(cat("container: more than ", kMaxSections, " sections"));
   std::vector<std::string_view> names;
+  names.reserve(sections.size());
   for (const Section& s : sections) {
     if (s.name.size() > kLongestName || !name_fault(s.name).empty())
       throw Error(cat("container: section name ", in_quotes(s.name), " must be 1 to ", kLongestName,
@@ -228,6 +229,7 @@ std::vector<Section> unpack_sections(ByteReader& in, std::string_view kind, uint
   in.expect_end("the end mark");
 
   std::vector<std::string_view> names;
+  names.reserve(sections.size());
   for (const Section& s : sections) names.push_back(s.name);
   if (const size_t twice = first_duplicate(names); twice < names.size())
     in.fail(offsets[twice], cat("section ", in_quotes(names[twice]), " is there twice"));

@@ -38,7 +38,7 @@ std::vector<uint8_t> pack_sections(std::string_view kind,
 
 /// The sections of a container of exactly this kind and schema.
 /// errors: FileError for anything else, down to a single wrong bit.
-/// memory: the file's size and under 1 MiB.
+/// memory: the file's size and under 64 MiB (under 1 MiB for up to a thousand sections).
 std::vector<Section> unpack_sections(ByteReader& reader, std::string_view kind, uint32_t schema);
 
 /// Sections with the checks that content needs: every accessor throws FileError naming the file and

@@ -144,6 +144,29 @@ TEST_CASE("gguf: versions 2 and 3, alignments and types") {
   }
 }
 
+TEST_CASE("gguf: the costliest legal headers stay within time and memory") {
+  const testing::TemporaryFolder folder;
+  Bytes strings;
+  strings.raw("GGUF").u32(3).u64(0).u64(1).text("x").u32(9).u32(8).u64(1 << 19);
+  for (int i = 0; i < 1 << 19; ++i) strings.text("0123456789abcdef");  // one too long to lie inline
+  strings.zeros(31 - (strings.size() + 31) % 32);
+  std::string path = folder.write("strings.gguf", strings);
+  testing::within_limits(strings.size(), [&] { CHECK(read_gguf(path).metadata.size() == 1); });
+
+  Bytes tensors;
+  tensors.raw("GGUF").u32(3).u64(kMaxTensors).u64(0);
+  for (uint64_t i = 0; i < kMaxTensors; ++i)
+    tensors.text("a name that does not lie inline " + std::to_string(i))
+        .u32(1)
+        .u64(1)
+        .u32(0)
+        .u64(32 * i);
+  tensors.zeros(31 - (tensors.size() + 31) % 32 + 32 * kMaxTensors);
+  path = folder.write("tensors.gguf", tensors);
+  testing::within_limits(tensors.size(),
+                         [&] { CHECK(read_gguf(path).tensors.size() == kMaxTensors); });
+}
+
 TEST_CASE("gguf: round trips keep every byte") {
   const testing::TemporaryFolder folder;
   const TensorFile file = rich_file();

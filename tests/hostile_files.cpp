@@ -103,6 +103,16 @@ std::string TemporaryFolder::write(std::string_view name, const Bytes& bytes, ui
   return file;
 }
 
+void within_limits(uint64_t file_size, const std::function<void()>& read) {
+  const auto start = std::chrono::steady_clock::now();
+  {
+    const GrowthLimit limit(file_size + (64 << 20));
+    read();
+  }
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  CHECK(seconds.count() < 1.0 * kSlack);
+}
+
 void expect_refused(const std::string& path,
                     const std::string& row,
                     const std::string& reason,
@@ -112,25 +122,23 @@ void expect_refused(const std::string& path,
   const bool regular = std::filesystem::is_regular_file(path, ignored);
   const uint64_t size = regular ? std::filesystem::file_size(path, ignored) : 0;
   std::string message = "read without an error";
-  const auto start = std::chrono::steady_clock::now();
-  try {
-    const GrowthLimit limit(size + (64 << 20));
-    read(path);
-  } catch (const FileError& error) {
-    message = error.what();
-    CHECK(error.file() == path);
-    CHECK_FALSE(error.reason().empty());
-    CHECK_FALSE(error.advice().empty());
-  } catch (const std::exception& error) {
-    message = std::string("not a FileError: ") + error.what();
-  }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  within_limits(size, [&] {
+    try {
+      read(path);
+    } catch (const FileError& error) {
+      message = error.what();
+      CHECK(error.file() == path);
+      CHECK_FALSE(error.reason().empty());
+      CHECK_FALSE(error.advice().empty());
+    } catch (const std::exception& error) {
+      message = std::string("not a FileError: ") + error.what();
+    }
+  });
   INFO("message: ", message);
   CHECK(message.find(path) == 0);
   CHECK(message.find(reason) != std::string::npos);
   CHECK(message.find('\n') == std::string::npos);
   CHECK(message.size() < path.size() + 400);
-  CHECK(seconds.count() < 1.0 * kSlack);
 }
 
 void expect_all_refused(const std::vector<HostileFile>& files,
@@ -197,6 +205,28 @@ int corrupt_everywhere(const Bytes& bytes,
       corrupt[at] = value;
       attempt(corrupt);
     }
+  }
+  for (int round = 0; round < 3000; ++round) {
+    INFO("random corruption ", round);
+    Bytes corrupt = bytes;
+    for (size_t edits = 1 + random() % 6; edits > 0; --edits) {
+      const auto at = corrupt.begin() + static_cast<ptrdiff_t>(random() % corrupt.size());
+      const auto n = static_cast<ptrdiff_t>(1 + random() % 8);
+      const auto end = corrupt.end() - at < n ? corrupt.end() : at + n;
+      switch (random() % 4) {
+        case 0:
+          if (end - at < static_cast<ptrdiff_t>(corrupt.size())) corrupt.erase(at, end);
+          break;
+        case 1: {
+          const Bytes copy(at, end);
+          corrupt.insert(at, copy.begin(), copy.end());
+          break;
+        }
+        default:
+          *at = static_cast<uint8_t>(random());
+      }
+    }
+    if (corrupt != bytes) attempt(corrupt);
   }
   return count;
 }

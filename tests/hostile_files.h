@@ -63,6 +63,11 @@ class TemporaryFolder {
   std::filesystem::path folder_;
 };
 
+/// Runs `read` for a file of this size, letting the process grow by that and 64 MiB at most
+/// (beyond, allocations throw bad_alloc), and checks that it takes under a second.  Sanitized and
+/// unoptimized builds have ten, and the former no limit of memory.
+void within_limits(uint64_t file_size, const std::function<void()>& read);
+
 /// Runs read(path): it must throw FileError with the file's name and `reason` in it, in under a
 /// second, without asking the system for more than the file's size and 64 MiB.
 void expect_refused(const std::string& path,
@@ -76,8 +81,9 @@ void expect_all_refused(const std::vector<HostileFile>& files,
 /// What is no file at all (missing, FIFO, directory, devices, unreadable) is refused by `read`.
 void expect_special_files_refused(const std::function<void(const std::string&)>& read);
 
-/// Every byte of `bytes` is replaced by several others, every prefix is tried: `read` must return
-/// or throw FileError.  Returns how many of the corruptions were read without an error.
+/// Every prefix is tried, every byte of `bytes` replaced by several others, and some thousand times
+/// several bytes replaced, removed or doubled at random (a fixed seed): `read` must return or throw
+/// FileError.  Returns how many of the corruptions were read without an error.
 /// `accepted` (optional) is called with those.
 int corrupt_everywhere(const Bytes& bytes,
                        const std::function<void(const Bytes&)>& read,

@@ -79,6 +79,19 @@ TEST_CASE(
   CHECK(from_memory(testing::safetensors_of(R"({"__metadata__":{}})", 0)).metadata.empty());
 }
 
+TEST_CASE("safetensors: the costliest legal header stays within time and memory") {
+  const testing::TemporaryFolder folder;
+  std::string header;
+  for (size_t i = 0; i < kMaxTensors; ++i)
+    header += (i ? ",\"a name that does not lie inline " : "{\"") + std::to_string(i) +
+              R"(":{"dtype":"F16","shape":[1],"data_offsets":[)" + std::to_string(2 * i) + "," +
+              std::to_string(2 * i + 2) + "]}";
+  const Bytes bytes = testing::safetensors_of(header + "}", 2 * kMaxTensors);
+  const std::string path = folder.write("t.safetensors", bytes);
+  testing::within_limits(bytes.size(),
+                         [&] { CHECK(read_safetensors(path).tensors.size() == kMaxTensors); });
+}
+
 TEST_CASE("safetensors: round trips keep every byte") {
   const testing::TemporaryFolder folder;
   const TensorFile file = sample();

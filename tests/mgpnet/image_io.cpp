@@ -316,8 +316,7 @@ TEST_CASE(
       CHECK(image.exif == make_exif(1, big_endian));
       check_probe(png, image, Format::png);
 
-      ByteVector block = {'E', 'x', 'i', 'f', 0, 0};
-      block.insert(block.end(), exif.begin(), exif.end());
+      const ByteVector block = joined({{'E', 'x', 'i', 'f', 0, 0}, exif});
       const Image turned = decode_image(with_segment(jpeg, 0xe1, block), "x");
       CHECK(turned.width == (orientation >= 5 ? 17 : 24));
       CHECK(turned.exif == make_exif(1, big_endian));

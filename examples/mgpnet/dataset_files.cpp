@@ -1,11 +1,11 @@
 // Finding and reading pairs: folder layouts, partners by stem, halves of one picture.
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <map>
 #include <system_error>
 
 #include "mgpnet/dataset.h"
+#include "mgpnet/image_io.h"
 
 namespace mgpnet {
 
@@ -28,14 +28,6 @@ constexpr Layout kTraining[] = {{"gt", "train"},
                                 {"gt", "lq"},
                                 {"gt", "input"}};
 constexpr Layout kValidation = {"val_gt", "val_textured"};
-
-bool is_picture(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  for (const char* known : {".png", ".jpg", ".jpeg", ".bmp", ".tga"})
-    if (extension == known) return true;
-  return false;
-}
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
@@ -83,7 +75,8 @@ std::vector<PairFiles> side_by_side(const std::string& folder) {
 bool holds_pictures(const std::string& folder) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (is_picture(it->path()) && !is_folder(it->path())) return true;
+    if (has_picture_extension(it->path().filename().string()) && !is_folder(it->path()))
+      return true;
   return false;
 }
 
@@ -116,7 +109,8 @@ std::vector<std::string> list_pictures(const std::string& folder) {
   std::vector<std::string> paths;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (is_picture(it->path()) && !is_folder(it->path())) paths.push_back(it->path().string());
+    if (has_picture_extension(it->path().filename().string()) && !is_folder(it->path()))
+      paths.push_back(it->path().string());
   if (error) throw DataError("cannot list the folder", folder, error.message());
   if (paths.empty())
     throw DataError("no pictures", folder,

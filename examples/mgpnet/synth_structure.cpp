@@ -261,7 +261,9 @@ void abstract_art(Scene& s) {
     if (kind == 0) {
       s.canvas.fill(ellipse(at, r, r, 0.0f), p);
     } else if (kind == 1) {
-      s.canvas.fill(jagged(rng, at, r, 3), p);
+      const Path facet = jagged(rng, at, r, 3);
+      s.canvas.fill(facet, p);
+      if (i % 3 == 0) s.canvas.fill(outline(facet, 1.0f), Paint::flat(p.to, 0.4f));
     } else if (kind == 2) {
       Path wave;
       for (int k = 0; k <= 6; ++k)

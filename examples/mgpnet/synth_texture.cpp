@@ -15,7 +15,8 @@ constexpr TextureRow kTextures[] = {
     {"chips", 0.8f, texture_chips},       {"scratches", 0.4f, texture_scratches},
     {"bricks", 0.9f, texture_bricks},     {"weave", 1.0f, texture_weave},
     {"canvas", 0.9f, texture_canvas},     {"stripes", 0.7f, texture_stripes},
-    {"grate", 1.0f, texture_grate},       {"scales", 0.5f, texture_scales},
+    {"grate", 1.0f, texture_grate},       {"mesh", 0.6f, texture_mesh},
+    {"scales", 0.5f, texture_scales},
 };
 
 const TextureRow& pick(Rng& rng) {
@@ -79,10 +80,20 @@ Field draw_period(Rng& rng, int w, int h, const char** name) {
   *name = row.name;
   Field f = row.draw(rng, w, h);
   normalize(f);
-  if (rng.chance(0.1f)) {
+  // Two materials: one over the other, or patches of each (grass on earth, paper on wood).
+  const float choice = rng.uniform();
+  if (choice < 0.2f) {
     Field second = pick(rng).draw(rng, w, h);
     normalize(second);
-    add_scaled(f, second, rng.uniform(0.3f, 1.0f));
+    if (choice < 0.1f) {
+      add_scaled(f, second, rng.uniform(0.3f, 1.0f));
+    } else {
+      const Field where =
+          fractal_noise(rng, w, h, {.finest = 4.0f, .coarsest = 64.0f, .slope = 0.7f});
+      const float edge = rng.uniform(0.05f, 0.8f), step = rng.uniform(0.0f, 0.8f);
+      for (size_t i = 0; i < f.v.size(); ++i)
+        f.v[i] = lerp(f.v[i], second.v[i] + step, smoothstep(-edge, edge, where.v[i]));
+    }
     normalize(f);
   }
   weather(f, rng);
@@ -96,10 +107,14 @@ Field draw_period(Rng& rng, int w, int h, const char** name) {
 
 Field draw_texture(Rng& rng, int w, int h, const char** name) {
   // A tile wider than the picture never repeats, so only smaller ones are drawn as tiles.
-  const int tile_w = static_cast<int>(rng.log_uniform(32.0f, 512.0f));
-  const int tile_h = rng.chance(0.7f) ? tile_w : static_cast<int>(rng.log_uniform(32.0f, 512.0f));
+  // Most tiles of the published sets are 256 to 512 pixels wide.
+  const auto draw_side = [&] {
+    return static_cast<int>(rng.log_uniform(rng.chance(0.35f) ? 32.0f : 200.0f, 512.0f));
+  };
+  const int tile_w = draw_side();
+  const int tile_h = rng.chance(0.7f) ? tile_w : draw_side();
   const int pw = std::min(tile_w, w), ph = std::min(tile_h, h);
-  // A wide tile is stretched rather than cut where a picture is narrower than any pattern.
+  // No pattern fits into fewer than 8 pixels: a narrower picture shows part of a period.
   Field period = draw_period(rng, std::max(pw, 8), std::max(ph, 8), name);
   const int ox = rng.below(period.w), oy = rng.below(period.h);
   Field f(w, h);

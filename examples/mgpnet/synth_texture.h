@@ -37,6 +37,7 @@ Field texture_weave(Rng& rng, int w, int h);
 Field texture_canvas(Rng& rng, int w, int h);
 Field texture_stripes(Rng& rng, int w, int h);
 Field texture_grate(Rng& rng, int w, int h);
+Field texture_mesh(Rng& rng, int w, int h);
 Field texture_scales(Rng& rng, int w, int h);
 
 }  // namespace mgpnet::synth

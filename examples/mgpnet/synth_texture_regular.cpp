@@ -36,12 +36,20 @@ Field texture_bricks(Rng& rng, int w, int h) {
   std::vector<float> tones(static_cast<size_t>(rows) * columns), cuts(tones.size());
   for (float& t : tones) t = tone * rng.normal();
   for (float& c : cuts) c = jitter * rng.uniform(-1.0f, 1.0f);
+  // Courses of unequal height: their lower edges move, the outermost two stay on the seam.
+  std::vector<float> edges(rows + 1);
+  const float uneven = rng.chance(0.4f) ? rng.uniform(0.1f, 0.4f) : 0.0f;
+  for (int j = 1; j < rows; ++j)
+    edges[j] = (static_cast<float>(j) + uneven * rng.uniform(-1.0f, 1.0f)) * ch;
+  edges[rows] = static_cast<float>(h);
   Field f(w, h);
   for (int y = 0; y < h; ++y)
     for (int x = 0; x < w; ++x) {
-      const float gy = (static_cast<float>(y) + 0.5f) / ch;
-      const int j = std::min(static_cast<int>(gy), rows - 1);
-      const float v = (gy - static_cast<float>(j)) * ch;
+      const float fy = static_cast<float>(y) + 0.5f;
+      int j = std::min(static_cast<int>(fy / ch), rows - 1);
+      if (fy < edges[j]) --j;
+      if (fy >= edges[j + 1]) ++j;
+      const float v = fy - edges[j], below = edges[j + 1] - fy;
       const float gx = static_cast<float>(x) / cw + bond * static_cast<float>(j % 2);
       int i = static_cast<int>(gx);
       const auto cut = [&](int k) {
@@ -50,12 +58,12 @@ Field texture_bricks(Rng& rng, int w, int h) {
       if (gx < cut(i)) --i;
       if (gx >= cut(i + 1)) ++i;
       const float left = (gx - cut(i)) * cw, right = (cut(i + 1) - gx) * cw;
-      const float inside = std::min({left, right, v, ch - v});
+      const float inside = std::min({left, right, v, below});
       const float stone = smoothstep(joint * 0.3f, joint, inside);
       float value = tones[static_cast<size_t>(j) * columns + wrap(i, columns)];
       if (bevel > 0.0f) {
         value += bevel * (smoothstep(joint * 2.5f, joint, std::min(left, v)) -
-                          smoothstep(joint * 2.5f, joint, std::min(right, ch - v)));
+                          smoothstep(joint * 2.5f, joint, std::min(right, below)));
       }
       f.at(x, y) = lerp(-depth, value, stone);
     }
@@ -211,6 +219,40 @@ Field texture_grate(Rng& rng, int w, int h) {
     normalize(f);
     const Field fine = fractal_noise(rng, w, h, {.finest = 1.0f, .coarsest = 8.0f, .slope = -0.2f});
     add_scaled(f, fine, rng.uniform(0.1f, 0.6f));
+  }
+  return f;
+}
+
+// Wire mesh, chain link, lattices: round wires crossing, one set over the other.
+Field texture_mesh(Rng& rng, int w, int h) {
+  const float size = rng.log_uniform(5.0f, 24.0f);
+  const int nx = whole_cells(w, size), ny = whole_cells(h, size * rng.uniform(0.8f, 1.3f));
+  const bool diagonal = rng.chance(0.65f);
+  const float thick = rng.uniform(0.08f, 0.25f), level = rng.sign() * rng.uniform(0.5f, 2.0f);
+  const float light = rng.uniform(-1.0f, 1.0f), shadow = rng.uniform(0.0f, 1.0f);
+  const float gauge = size * thick;
+  Field f(w, h);
+  for (int y = 0; y < h; ++y)
+    for (int x = 0; x < w; ++x) {
+      const float gx = static_cast<float>(x) * static_cast<float>(nx) / static_cast<float>(w);
+      const float gy = static_cast<float>(y) * static_cast<float>(ny) / static_cast<float>(h);
+      float value = 0.0f;
+      const float across[2] = {diagonal ? gx + gy : gx, diagonal ? gx - gy : gy};
+      for (int set = 0; set < 2; ++set) {
+        const float d = across[set] - std::floor(across[set]) - 0.5f;
+        const float fall =
+            smoothstep(thick, thick + 0.15f, d) * smoothstep(thick + 0.35f, thick, d);
+        value -= shadow * fall;
+        const float cover = std::clamp((thick - std::fabs(d)) / thick * gauge + 0.5f, 0.0f, 1.0f);
+        value = lerp(value, level + light * d / thick, cover);
+      }
+      f.at(x, y) = value;
+    }
+  roughen(rng, f, 0.5f);
+  normalize(f);
+  if (rng.chance(0.7f)) {
+    const Field fine = fractal_noise(rng, w, h, {.finest = 1.0f, .coarsest = 8.0f, .slope = -0.2f});
+    add_scaled(f, fine, rng.uniform(0.1f, 0.7f));
   }
   return f;
 }

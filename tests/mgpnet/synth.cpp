@@ -114,3 +114,12 @@ TEST_CASE("synth: any size from 1 x 1; refusals name the size") {
                        "synth: width and height must lie in 1..16384, got 0 x 8",
                        std::invalid_argument);
 }
+
+TEST_CASE("synth: the pairs of seed 1, byte for byte") {
+  // A change of the generator changes what a seed means: models are trained from seeds, so new
+  // numbers here belong in the model card of the next training.
+  const SynthOptions options{.width = 48, .height = 40, .seed = 1};
+  uint64_t all = 0;
+  for (int i = 0; i < 48; ++i) all = all * 31 + checksum(synth_pair(options, i));
+  CHECK(all == 0x888ded8530aadddeull);
+}

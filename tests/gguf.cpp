@@ -156,7 +156,7 @@ TEST_CASE("gguf: the costliest legal headers stay within time and memory") {
   Bytes tensors;
   tensors.raw("GGUF").u32(3).u64(kMaxTensors).u64(0);
   for (uint64_t i = 0; i < kMaxTensors; ++i)
-    tensors.text("a name that does not lie inline " + std::to_string(i))
+    tensors.text(testing::numbered("a name that does not lie inline ", i))
         .u32(1)
         .u64(1)
         .u32(0)

@@ -81,6 +81,12 @@ Bytes& Bytes::append(const Bytes& other) {
   return *this;
 }
 
+std::string numbered(std::string_view prefix, uint64_t i) {
+  std::string name(prefix);
+  name += std::to_string(i);
+  return name;
+}
+
 TemporaryFolder::TemporaryFolder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "satin-XXXXXX").string();
   REQUIRE(mkdtemp(pattern.data()) != nullptr);

@@ -27,6 +27,9 @@ class Bytes : public std::vector<uint8_t> {
   Bytes& append(const Bytes& other);
 };
 
+/// prefix7
+std::string numbered(std::string_view prefix, uint64_t i);
+
 struct HostileFile {
   std::string name;             ///< the row, for messages
   std::string reason;           ///< part of the message that must come

@@ -119,7 +119,7 @@ Bytes million_tensors(uint64_t count) {
   out.reserve(90 << 20);
   out.raw("GGUF").u32(3).u64(count).u64(0);
   for (uint64_t i = 0; i < 1000000; ++i)
-    out.text("t" + std::to_string(i)).u32(1).u64(1).u32(0).u64(32 * i);
+    out.text(numbered("t", i)).u32(1).u64(1).u32(0).u64(32 * i);
   while (out.size() % 32 != 0) out.push_back(0);
   return out.zeros(32000000);
 }
@@ -156,8 +156,7 @@ std::vector<HostileFile> hostile_gguf() {
           [] {
             Bytes out;
             out.raw("GGUF").u32(3).u64(0).u64(1000000);
-            for (int i = 0; i < 1000000; ++i)
-              out.text("k" + std::to_string(i)).u32(kU8).number(0, 1);
+            for (uint64_t i = 0; i < 1000000; ++i) out.text(numbered("k", i)).u32(kU8).number(0, 1);
             return out;
           }),
 

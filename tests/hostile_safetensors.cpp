@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "hostile_files.h"
+#include "tensor/error.h"
 
 namespace satin::testing {
 namespace {
@@ -44,11 +45,14 @@ std::string repeated(std::string_view text, int times) {
   return out;
 }
 
-std::string many_keys(int count, std::string_view value) {
-  std::string out;
-  for (int i = 0; i < count; ++i)
-    out += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":" + std::string(value);
-  return out;
+// {"k0":value,"k1":value,...}
+std::string many_keys(uint64_t count, std::string_view value) {
+  std::string out = "{";
+  for (uint64_t i = 0; i < count; ++i) {
+    out += numbered(i > 0 ? ",\"k" : "\"k", i);
+    out.append("\":").append(value);
+  }
+  return out.append("}");
 }
 
 }  // namespace
@@ -62,7 +66,7 @@ Bytes safetensors_bytes() { return safetensors_of(kValid, kData); }
 std::vector<HostileFile> hostile_safetensors() {
   constexpr std::string_view kA =
       R"("a.weight":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]})";
-  const std::string deep(100000, '[');
+  const std::string deep = repeated("[", 100000), valid(kValid);
   std::vector<HostileFile> rows = {
       length("header length 0", "a header of 0 bytes", 0),
       length("header length 1", "a header of 1 bytes", 1),
@@ -79,20 +83,20 @@ std::vector<HostileFile> hostile_safetensors() {
                   "bias")),
       header("surrogate in UTF-8", "is not UTF-8", with("b.bias", "b\xed\xa0\x80")),
       header("lone surrogate escaped", "not valid JSON", with("b.bias", "b\\ud800")),
-      header("BOM", "begins with", "\xef\xbb\xbf" + std::string(kValid)),
-      header("leading space", "begins with \" \"", " " + std::string(kValid)),
-      header("array at the top", "begins with \"[\"", "[" + std::string(kValid) + "]"),
-      header("trailing junk", "does not end with }", std::string(kValid) + "x"),
-      header("trailing newline", "does not end with }", std::string(kValid) + "\n"),
-      header("trailing NUL", "holds a NUL byte", std::string(kValid) + '\0'),
-      header("NUL, then another document", "holds a NUL byte", std::string(kValid) + '\0' + "{}"),
-      header("two documents", "not valid JSON", std::string(kValid) + "{}"),
+      header("BOM", "begins with", "\xef\xbb\xbf" + valid),
+      header("leading space", "begins with \" \"", cat(" ", valid)),
+      header("array at the top", "begins with \"[\"", cat("[", valid, "]")),
+      header("trailing junk", "does not end with }", valid + "x"),
+      header("trailing newline", "does not end with }", valid + "\n"),
+      header("trailing NUL", "holds a NUL byte", valid + '\0'),
+      header("NUL, then another document", "holds a NUL byte", valid + '\0' + "{}"),
+      header("two documents", "not valid JSON", valid + "{}"),
       header("comma at the end", "not valid JSON", with("}}", "},}")),
       header("comment", "not valid JSON", with("{\"__", "{/**/\"__")),
       header("control character in a name", "not valid JSON", with("b.bias", "b\tbias")),
       header("unclosed string", "not valid JSON", "{\"a}"),
       header("unclosed string of 8 MB", "not valid JSON",
-             "{\"" + std::string((8 << 20) - 3, 'a') + "}"),
+             cat("{\"", repeated("a", (8 << 20) - 3), "}")),
       header("unclosed object", "not valid JSON", "{\"__metadata__\":{}"),
       header("nothing but a brace pair and data", "40 bytes follow", "{}"),
 
@@ -103,13 +107,13 @@ std::vector<HostileFile> hostile_safetensors() {
              with("\"mgpnet\"", deep + "}")),
       header("nesting of 10^5 objects", "unknown field \"a\"",
              repeated("{\"a\":", 100000) + repeated("}", 100000)),
-      header("10^6 keys", "the limit is 8388608", "{" + many_keys(1000000, "{}") + "}"),
+      header("10^6 keys", "the limit is 8388608", many_keys(1000000, "{}")),
       header("10^6 metadata keys", "the limit is 8388608",
-             "{\"__metadata__\":{" + many_keys(1000000, "\"\"") + "}}"),
+             "{\"__metadata__\":" + many_keys(1000000, "\"\"") + "}"),
       header("70,000 metadata keys", "more than 65536 metadata keys",
-             "{\"__metadata__\":{" + many_keys(70000, "\"\"") + "}}"),
+             "{\"__metadata__\":" + many_keys(70000, "\"\"") + "}"),
       header("70,000 tensors", "more than 65536 tensors",
-             "{" + many_keys(70000, R"({"dtype":"F16","shape":[0],"data_offsets":[0,0]})") + "}"),
+             many_keys(70000, R"({"dtype":"F16","shape":[0],"data_offsets":[0,0]})")),
       changed("1e400", "not valid JSON", "[4]", "[1e400]"),
       changed("-0 in a shape", "a negative number, -0", "[4]", "[-0]"),
       changed("-0 in the offsets", "a negative number, -0", "[0,24]", "[-0,24]"),
@@ -176,10 +180,10 @@ std::vector<HostileFile> hostile_safetensors() {
           "zero-size tensor inside another", "overlapping",
           R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[0],"data_offsets":[4,4]}})",
           8),
-      header("a trailing byte", "1 bytes follow the last tensor", std::string(kValid), kData + 1),
-      header("data short by a byte", "the file holds 39", std::string(kValid), kData - 1),
-      header("data short by a tensor", "the file holds 24", std::string(kValid), 24),
-      header("data missing", "the file holds 0", std::string(kValid), 0),
+      header("a trailing byte", "1 bytes follow the last tensor", valid, kData + 1),
+      header("data short by a byte", "the file holds 39", valid, kData - 1),
+      header("data short by a tensor", "the file holds 24", valid, 24),
+      header("data missing", "the file holds 0", valid, 0),
       changed("offsets of 2^64-1", "needs 16 bytes", "[24,40]", "[24,18446744073709551615]"),
       changed("offsets at the end of 64 bits", "ends at data byte 18446744073709551615", "[24,40]",
               "[18446744073709551599,18446744073709551615]"),

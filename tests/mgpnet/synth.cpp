@@ -9,6 +9,9 @@
 
 #include <doctest/doctest.h>
 
+#include "mgpnet/image_io.h"
+#include "mgpnet/synth_pictures.h"
+
 namespace {
 
 using mgpnet::Image;
@@ -122,4 +125,28 @@ TEST_CASE("synth: the pairs of seed 1, byte for byte") {
   uint64_t all = 0;
   for (int i = 0; i < 48; ++i) all = all * 31 + checksum(synth_pair(options, i));
   CHECK(all == 0x888ded8530aadddeull);
+}
+
+TEST_CASE("synth: the committed example pictures are the ones the generator draws") {
+  CHECK(mgpnet::example_names().size() == 4);
+  for (const std::string& name : mgpnet::example_names()) {
+    CAPTURE(name);
+    const std::string path = std::string(SATIN_SOURCE_DIR) + "/examples/pictures/" + name + ".png";
+    const Image drawn = mgpnet::example_picture(name), committed = mgpnet::read_image(path);
+    CHECK(committed.width == 512);
+    CHECK(committed.height == 384);
+    CHECK(committed.pixels == drawn.pixels);
+  }
+  CHECK_THROWS_AS(mgpnet::example_picture("portrait"), std::invalid_argument);
+}
+
+TEST_CASE("synth: the contact sheet shows pair after pair") {
+  const SynthOptions options{.width = 24, .height = 20, .seed = 1};
+  const Image sheet = mgpnet::contact_sheet(options, 3, 2, 5);
+  REQUIRE(sheet.width == 3 * (48 + 4) + 4);
+  REQUIRE(sheet.height == 2 * (20 + 4) + 4);
+  const Pair last = synth_pair(options, 10);
+  CHECK(sheet.at(0, 0)[0] == 255);
+  CHECK(sheet.at(4 + 2 * 52 + 7, 4 + 24 + 3)[1] == last.gt.at(7, 3)[1]);
+  CHECK(sheet.at(4 + 2 * 52 + 24 + 7, 4 + 24 + 3)[2] == last.input.at(7, 3)[2]);
 }

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "nn/text.h"
+
 namespace satin {
 namespace {
 
@@ -49,21 +51,6 @@ std::string why_of(int error) {
     default:
       return std::string(std::strerror(error));
   }
-}
-
-// The name with control characters made visible, so that a hostile name cannot rewrite the
-// terminal.
-std::string shown(const std::string& path) {
-  std::string out;
-  for (unsigned char c : path) {
-    if (c >= 0x20 && c != 0x7f) {
-      out += static_cast<char>(c);
-    } else {
-      constexpr char kHex[] = "0123456789abcdef";
-      out += {'\\', 'x', kHex[c >> 4], kHex[c & 15]};
-    }
-  }
-  return out;
 }
 
 // Names such as /dev/stdout stand for a descriptor of this process: a shell may have pointed it at
@@ -112,7 +99,7 @@ bool sync_failed(int fd) {
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   if (path.empty()) throw WriteError("cannot write: the file name is empty", "give a file name");
   if (path.find('\0') != std::string::npos || path.back() == '/')
-    throw WriteError("cannot write: " + shown(path), "it names a folder; give a file name");
+    throw WriteError("cannot write: " + one_line(path), "it names a folder; give a file name");
   buffer_.reserve(kBufferBytes);
 
   if (const int inherited = inherited_descriptor(path); inherited >= 0) {
@@ -141,7 +128,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   } else {
     struct stat link {};
     if (lstat(path.c_str(), &link) == 0)
-      throw WriteError("cannot write: " + shown(path),
+      throw WriteError("cannot write: " + one_line(path),
                        "it is a link that points to nothing; remove it or create its target");
     target_ = path;
   }
@@ -180,7 +167,7 @@ void AtomicFile::discard() noexcept {
 
 void AtomicFile::fail(const char* step, int error) {
   discard();
-  throw WriteError(cat("cannot ", step, ": ", shown(path_)), why_of(error));
+  throw WriteError(cat("cannot ", step, ": ", one_line(path_)), why_of(error));
 }
 
 void AtomicFile::write(const void* data, size_t size) {
@@ -188,7 +175,7 @@ void AtomicFile::write(const void* data, size_t size) {
 }
 
 void AtomicFile::write(std::span<const uint8_t> bytes) {
-  if (fd_ < 0) throw Error("AtomicFile::write: the file is already committed: " + shown(path_));
+  if (fd_ < 0) throw Error("AtomicFile::write: the file is already committed: " + one_line(path_));
   if (buffer_.size() + bytes.size() <= kBufferBytes) {
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     return;
@@ -214,7 +201,7 @@ void AtomicFile::put(const uint8_t* data, size_t size) {
 }
 
 void AtomicFile::commit() {
-  if (fd_ < 0) throw Error("AtomicFile::commit: the file is already committed: " + shown(path_));
+  if (fd_ < 0) throw Error("AtomicFile::commit: the file is already committed: " + one_line(path_));
   put(buffer_.data(), buffer_.size());
   buffer_.clear();
   if (sync_failed(fd_)) fail("sync", errno);

@@ -20,10 +20,7 @@ std::string describe(const std::string& file,
                      std::optional<uint64_t> offset,
                      const std::string& reason,
                      const std::string& advice) {
-  // The name is printed whole (paths are long) but kept on one line.
-  std::string name;
-  for (const char c : file) name += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  std::string text = name + ": ";
+  std::string text = one_line(file) + ": ";
   if (offset) text += "byte " + std::to_string(*offset) + ": ";
   return text + reason + (advice.empty() ? "" : "; " + advice);
 }
@@ -47,6 +44,9 @@ void require_regular(const std::string& path, const struct stat& info) {
 }
 
 [[noreturn]] void refuse_open(const std::string& path, int error) {
+  struct stat link {};
+  if (error == ENOENT && lstat(path.c_str(), &link) == 0)
+    throw FileError(path, {}, "this is a link that points to nothing", "name a regular file");
   throw FileError(path, {}, "cannot be opened: " + reason_of(error),
                   error == ENOENT ? "check the name" : "check the path and its permissions");
 }

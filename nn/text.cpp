@@ -9,6 +9,7 @@ namespace satin {
 namespace {
 
 constexpr size_t kShown = 80, kCandidates = 4096, kLongest = 200;
+constexpr char kHex[] = "0123456789abcdef";
 
 // The length of the UTF-8 sequence at the front of `s`, 0 when there is none.
 size_t sequence_length(std::string_view s) {
@@ -53,7 +54,6 @@ size_t valid_utf8_length(std::string_view text) {
 }
 
 std::string printable(std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
   std::string out;
   size_t i = 0;
   while (i < text.size() && out.size() < kShown) {
@@ -68,6 +68,19 @@ std::string printable(std::string_view text) {
     }
   }
   return i < text.size() ? out + "..." : out;
+}
+
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return out;
 }
 
 std::string in_quotes(std::string_view text) { return '"' + printable(text) + '"'; }

@@ -16,6 +16,10 @@ inline bool valid_utf8(std::string_view text) { return valid_utf8_length(text) =
 /// The text with control characters and stray bytes as \xNN, shortened to about 80 characters.
 std::string printable(std::string_view text);
 
+/// The whole text with control characters as \xNN: a file name that keeps to its line and cannot
+/// rewrite the terminal.
+std::string one_line(std::string_view text);
+
 /// printable() in double quotes.
 std::string in_quotes(std::string_view text);
 

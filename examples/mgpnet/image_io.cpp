@@ -3,49 +3,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <cctype>
 #include <cstring>
 #include <string>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "mgpnet/exif.h"
 #include "mgpnet/image_codec.h"
 #include "nn/atomic_file.h"
+#include "nn/byte_reader.h"
+#include "nn/checked.h"
+#include "nn/text.h"
 
 namespace mgpnet {
 namespace {
-
-// The name with control characters made visible, so that a hostile name cannot rewrite the
-// terminal.
-std::string shown(const std::string& name) {
-  std::string out;
-  for (unsigned char c : name) {
-    if (c >= 0x20 && c != 0x7f) {
-      out += static_cast<char>(c);
-    } else {
-      constexpr char kHex[] = "0123456789abcdef";
-      out += {'\\', 'x', kHex[c >> 4], kHex[c & 15]};
-    }
-  }
-  return out;
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 bool starts_with(Bytes bytes, std::string_view magic, size_t at = 0) {
   return bytes.size() >= at + magic.size() &&
@@ -124,11 +94,11 @@ int orientation_of(const Source& source, const Scan& scan) {
 }  // namespace
 
 void Source::refuse_at(size_t offset, const std::string& what, const std::string& why) const {
-  throw ImageError(what, shown(name_) + ", byte " + std::to_string(offset), why);
+  throw ImageError(what, satin::one_line(name_) + ", byte " + std::to_string(offset), why);
 }
 
 void Source::refuse(const std::string& what, const std::string& why) const {
-  throw ImageError(what, shown(name_), why);
+  throw ImageError(what, satin::one_line(name_), why);
 }
 
 void Source::check_size(int64_t width, int64_t height) const {
@@ -136,50 +106,28 @@ void Source::check_size(int64_t width, int64_t height) const {
   constexpr int64_t kMaxSide = 0x7fffffff;
   if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide)
     refuse("impossible size " + size, kDamaged);
-  const int64_t padded_width = (width + 63) / 64 * 64;
-  const int64_t padded_height = (height + 63) / 64 * 64;
-  if (padded_width > kMaxPaddedPixels / padded_height)
+  const auto padded_width = satin::checked::pad(static_cast<uint64_t>(width), 64);
+  const auto padded_height = satin::checked::pad(static_cast<uint64_t>(height), 64);
+  const auto pixels = satin::checked::mul(padded_width.value(), padded_height.value());
+  if (!pixels || *pixels > uint64_t{kMaxPaddedPixels})
     refuse("picture too large, " + size,
            "at most 100 megapixels with both sides rounded up to a multiple of 64; scale it down "
            "or cut it");
 }
 
 std::vector<uint8_t> read_picture_file(const std::string& path) {
-  auto refuse = [&](const std::string& what, const std::string& why) {
-    throw ImageError(what, shown(path), why);
-  };
-  if (path.empty()) refuse("cannot read", "the file name is empty");
-  // O_NONBLOCK: opening a pipe must not wait for a writer; on regular files it means nothing.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  struct stat status {};
-  if (file.get() < 0) {
-    const int error = errno;
-    if (error == ENOENT && lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode))
-      refuse("cannot read", "it is a link that points to nothing");
-    if (error == ENOENT) refuse("cannot read", "there is no such file");
-    if (error == EACCES) refuse("cannot read", "permission denied");
-    if (error == ENXIO) refuse("cannot read", "it is a socket or device, not a regular file");
-    refuse("cannot read", std::strerror(error));
+  try {
+    satin::ByteReader file(path);
+    if (file.size() > uint64_t{kMaxFileBytes})
+      throw ImageError("file too large, " + std::to_string(file.size()) + " bytes",
+                       satin::one_line(path), "pictures of up to 1 GiB are read");
+    std::vector<uint8_t> bytes(file.size());
+    file.read(bytes.data(), bytes.size(), "the picture");
+    file.expect_end("the picture");
+    return bytes;
+  } catch (const satin::FileError& error) {
+    throw ImageError("cannot read", satin::one_line(path), error.reason() + "; " + error.advice());
   }
-  if (fstat(file.get(), &status) != 0) refuse("cannot read", std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) refuse("cannot read", "it is a folder, not a picture");
-  if (S_ISFIFO(status.st_mode))
-    refuse("cannot read", "it is a pipe, not a regular file; give - to read standard input");
-  if (!S_ISREG(status.st_mode)) refuse("cannot read", "it is a device, not a regular file");
-  if (status.st_size > kMaxFileBytes)
-    refuse("file too large, " + std::to_string(status.st_size) + " bytes",
-           "pictures of up to 1 GiB are read");
-
-  std::vector<uint8_t> bytes(static_cast<size_t>(status.st_size));
-  size_t filled = 0;
-  while (filled < bytes.size()) {
-    const ssize_t got = read(file.get(), bytes.data() + filled, bytes.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse("cannot read", std::strerror(errno));
-    if (got == 0) refuse("cannot read", "the file became shorter while it was read");
-    filled += static_cast<size_t>(got);
-  }
-  return bytes;
 }
 
 ImageHeader probe_image(std::span<const uint8_t> bytes, const std::string& name) {

@@ -244,17 +244,17 @@ TEST_CASE("image_hostile: files that are no regular files are refused without wa
   fs::resize_file(folder / "empty", 0);
   { std::ofstream large(folder / "large"); }
   fs::resize_file(folder / "large", static_cast<uintmax_t>(kMaxFileBytes) + 1);
-  const std::pair<std::string, std::string> cases[] = {{folder / "pipe", "pipe"},
+  const std::pair<std::string, std::string> cases[] = {{folder / "pipe", "FIFO"},
                                                        {folder / "dangling", "points to nothing"},
-                                                       {folder / "circle", "links"},
+                                                       {folder / "circle", "symbolic links"},
                                                        {folder / "empty", "empty file"},
                                                        {folder / "socket", "socket"},
                                                        {folder / "large", "too large"},
-                                                       {folder / "missing", "no such"},
-                                                       {folder.path.string(), "folder"},
+                                                       {folder / "missing", "No such file"},
+                                                       {folder.path.string(), "directory"},
                                                        {"/dev/zero", "device"},
-                                                       {"", "empty"},
-                                                       {folder / "empty/below", "directory"}};
+                                                       {"", "No such file"},
+                                                       {folder / "empty/below", "Not a directory"}};
   for (const auto& [path, expected] : cases) {
     CAPTURE(path);
     try {

@@ -67,8 +67,8 @@ class TemporaryFolder {
 };
 
 /// Runs `read` for a file of this size, letting the process grow by that and 64 MiB at most
-/// (beyond, allocations throw bad_alloc), and checks that it takes under a second.  Sanitized and
-/// unoptimized builds have ten, and the former no limit of memory.
+/// (beyond, allocations throw bad_alloc), and checks that it works for under a second.  Sanitized
+/// and unoptimized builds have ten, and the former no limit of memory.
 void within_limits(uint64_t file_size, const std::function<void()>& read);
 
 /// Runs read(path): it must throw FileError with the file's name and `reason` in it, in under a

@@ -1,71 +1,105 @@
+// One loop over runs of the broadcast operands; a member is the vector expression of f32 beside its
+// name.  f64 and the plain path run the scalar function of the same name.
 #include "tensor/binary.h"
 
 #include "cpu/strided.h"
+#include "cpu/vmath.h"
 #include "tensor/scalar.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
 
-/// z = f(x, y), small operands read again and again in place.
-template <class T, class F>
-void zip(const Call& call, F f) {
-  const View &z = call.out[0], &x = call.in[0], &y = call.in[1];
+using vmath::F;
+
+/// run(z, x, y, n) for every run of n elements; small operands are read again and again in place.
+/// z is contiguous within a run, x and y are too or are one value.
+template <class T, class Run>
+void runs(const Call& call, const Loop<3>& loop, Run run) {
+  T* z = call.out[0].as<T>();
+  const T *x = call.in[0].as<T>(), *y = call.in[1].as<T>();
+  for_each_run(call, loop, [&](const int64_t(&offset)[3], int64_t n) {
+    run(z + offset[0], x + offset[1], y + offset[2], n);
+  });
+}
+
+template <class T, class Function>
+void zip(const Call& call, const Loop<3>& loop, Function f) {
+  const int64_t sx = loop.inner_stride(1), sy = loop.inner_stride(2);
+  runs<T>(call, loop, [&](T* z, const T* x, const T* y, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) z[i] = f(x[i * sx], y[i * sy]);
+  });
+}
+
+/// X, Y: whether the operand has an element for each of z's, or one for the whole run.
+template <bool X, bool Y, class Function>
+void zip_vectors(const Call& call, const Loop<3>& loop, Function f) {
+  constexpr int kStep = kLanes<float>;
+  runs<float>(call, loop, [&](float* z, const float* x, const float* y, int64_t n) {
+    const F x0 = vmath::broadcast(x[0]), y0 = vmath::broadcast(y[0]);
+    int64_t i = 0;
+    for (; i + kStep <= n; i += kStep) store(z + i, f(X ? load(x + i) : x0, Y ? load(y + i) : y0));
+    if (i < n)
+      vmath::store_part(
+          z + i,
+          f(X ? vmath::load_part(x + i, n - i) : x0, Y ? vmath::load_part(y + i, n - i) : y0),
+          n - i);
+  });
+}
+
+template <class Function>
+void zip_vectors(const Call& call, const Loop<3>& loop, Function f) {
+  const bool x = loop.inner_stride(1) != 0, y = loop.inner_stride(2) != 0;
+  if (x && y)
+    zip_vectors<true, true>(call, loop, f);
+  else if (x)
+    zip_vectors<true, false>(call, loop, f);
+  else if (y)
+    zip_vectors<false, true>(call, loop, f);
+  else
+    zip_vectors<false, false>(call, loop, f);
+}
+
+Loop<3> loop_of(const Call& call) {
+  const Shape &z = call.out[0].shape, &x = call.in[0].shape, &y = call.in[1].shape;
   int64_t xs[kMaxRank], ys[kMaxRank];
-  broadcast_strides(x.shape, z.shape, xs);
-  broadcast_strides(y.shape, z.shape, ys);
-  const auto zs = z.shape.strides();
+  broadcast_strides(x, z, xs);
+  broadcast_strides(y, z, ys);
+  const auto zs = z.strides();
   Loop<3> loop;
-  for (int i = 0; i < z.shape.rank(); ++i) loop.axis(z.shape[i], {zs[i], xs[i], ys[i]});
-  if (z.shape.size() == 0) return;
-  // One long run is cut so that the threads share it.
-  constexpr int64_t kLongest = 1 << 14;
-  const int64_t n = loop.inner(), sx = loop.inner_stride(1), sy = loop.inner_stride(2);
-  const auto run = [&](const int64_t(&offset)[3], int64_t begin, int64_t end) {
-    T* to = z.as<T>() + offset[0];
-    const T* a = x.as<T>() + offset[1];
-    const T* b = y.as<T>() + offset[2];
-    if (sx == 1 && sy == 1) {
-      for (int64_t i = begin; i < end; ++i) to[i] = f(a[i], b[i]);
-    } else if (sx == 1 && sy == 0) {
-      const T constant = b[0];
-      for (int64_t i = begin; i < end; ++i) to[i] = f(a[i], constant);
-    } else if (sx == 0 && sy == 1) {
-      const T constant = a[0];
-      for (int64_t i = begin; i < end; ++i) to[i] = f(constant, b[i]);
-    } else {
-      for (int64_t i = begin; i < end; ++i) to[i] = f(a[i * sx], b[i * sy]);
-    }
-  };
-  if (loop.runs() == 1) {
-    parallel_chunks(call, n, kLongest, [&](int64_t begin, int64_t end) {
-      run({0, 0, 0}, begin, end);
-    });
-  } else {
-    for_each_run(call, loop, [&](const int64_t(&offset)[3]) { run(offset, 0, n); });
-  }
+  for (int i = 0; i < z.rank(); ++i) loop.axis(z[i], {zs[i], xs[i], ys[i]});
+  return loop;
 }
 
 }  // namespace
 
-#define SATIN_BINARY(name)                                                                   \
-  void name(const Call& call) {                                                              \
-    const auto attrs = call.as<BinaryAttrs>();                                               \
-    with_type(call.out[0].dtype, [&](auto t) {                                               \
-      zip<decltype(t)>(call, [attrs](auto x, auto y) { return scalar::name(x, y, attrs); }); \
-    });                                                                                      \
+// `vector` is an expression in x and y, and in a where the attribute matters.
+#define SATIN_BINARY(name, vector)                                                       \
+  void name(const Call& call) {                                                          \
+    if (call.out[0].shape.size() == 0) return;                                           \
+    const Loop<3> loop = loop_of(call);                                                  \
+    const auto attrs = call.as<BinaryAttrs>();                                           \
+    [[maybe_unused]] const float a = static_cast<float>(attrs.a);                        \
+    const auto scalar_f = [attrs](auto x, auto y) { return scalar::name(x, y, attrs); }; \
+    if (call.out[0].dtype == DType::f64)                                                 \
+      zip<double>(call, loop, scalar_f);                                                 \
+    else if (call.exec->plain)                                                           \
+      zip<float>(call, loop, scalar_f);                                                  \
+    else                                                                                 \
+      zip_vectors(                                                                       \
+          call, loop, [a](F x, F y) __attribute__((always_inline)) { return vector; });  \
   }
 
-SATIN_BINARY(add)
-SATIN_BINARY(sub)
-SATIN_BINARY(mul)
-SATIN_BINARY(div)
-SATIN_BINARY(maximum)
-SATIN_BINARY(minimum)
-SATIN_BINARY(less)
-SATIN_BINARY(less_equal)
-SATIN_BINARY(equal)
-SATIN_BINARY(leaky_relu_grad)
-SATIN_BINARY(gelu_grad)
+SATIN_BINARY(add, x + y)
+SATIN_BINARY(sub, x - y)
+SATIN_BINARY(mul, x* y)
+SATIN_BINARY(div, x / y)
+SATIN_BINARY(maximum, (x > y) | (x != x) ? x : y)
+SATIN_BINARY(minimum, (x < y) | (x != x) ? x : y)
+SATIN_BINARY(less, vmath::only(x < y, vmath::broadcast(1)))
+SATIN_BINARY(less_equal, vmath::only(x <= y, vmath::broadcast(1)))
+SATIN_BINARY(equal, vmath::only(x == y, vmath::broadcast(1)))
+SATIN_BINARY(leaky_relu_grad, x > 0 ? y : a * y)
+SATIN_BINARY(gelu_grad, y* vmath::gelu_slope(x))
 
 #undef SATIN_BINARY
 

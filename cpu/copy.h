@@ -23,8 +23,8 @@ inline void with_bits(DType t, F f) {
 /// y[offset 0] = x[offset 1] over the loop.
 template <class U>
 inline void copy_loop(const Call& call, const Loop<2>& loop, U* y, const U* x) {
-  const int64_t n = loop.inner(), ys = loop.inner_stride(0), xs = loop.inner_stride(1);
-  for_each_run(call, loop, [&](const int64_t(&offset)[2]) {
+  const int64_t ys = loop.inner_stride(0), xs = loop.inner_stride(1);
+  for_each_run(call, loop, [&](const int64_t(&offset)[2], int64_t n) {
     U* to = y + offset[0];
     const U* from = x + offset[1];
     if (ys == 1 && xs == 1)

@@ -51,18 +51,52 @@ struct Loop {
   }
 };
 
-/// body(offsets) for every run of the loop, in parallel pieces of about 16k elements.
+/// Steps through the runs of a loop in order; a division per run would cost more than a short run.
+template <int K>
+struct RunWalker {
+  const Loop<K>& loop;
+  int64_t index[kMaxRank] = {};
+  int64_t offset[K];
+
+  RunWalker(const Loop<K>& l, int64_t run) : loop(l) {
+    loop.start(run, offset);
+    for (int a = loop.rank - 2; a >= 0; --a) {
+      index[a] = run % loop.extent[a];
+      run /= loop.extent[a];
+    }
+  }
+  void next() {
+    for (int a = loop.rank - 2; a >= 0; --a) {
+      for (int k = 0; k < K; ++k) offset[k] += loop.stride[k][a];
+      if (++index[a] < loop.extent[a]) return;
+      index[a] = 0;
+      for (int k = 0; k < K; ++k) offset[k] -= loop.stride[k][a] * loop.extent[a];
+    }
+  }
+};
+
+/// body(offsets, n) for every run of n elements, in parallel pieces of about 16k elements; longer
+/// runs are cut.
 template <int K, class Body>
 inline void for_each_run(const Call& call, const Loop<K>& loop, Body body) {
+  constexpr int64_t kPiece = 1 << 14;
   const int64_t inner = loop.inner();
-  const int64_t grain = inner > 0 ? (16384 + inner - 1) / inner : 1;
   if (inner == 0) return;
-  parallel_chunks(call, loop.runs(), grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
+  if (inner > 2 * kPiece) {
+    const int64_t pieces = (inner + kPiece - 1) / kPiece;
+    parallel_for(call, loop.runs() * pieces, [&](int64_t task) {
+      const int64_t begin = task % pieces * kPiece,
+                    end = begin + kPiece < inner ? begin + kPiece : inner;
       int64_t offset[K];
-      loop.start(i, offset);
-      body(offset);
-    }
+      loop.start(task / pieces, offset);
+      for (int k = 0; k < K; ++k) offset[k] += begin * loop.inner_stride(k);
+      body(offset, end - begin);
+    });
+    return;
+  }
+  parallel_chunks(call, loop.runs(), (kPiece + inner - 1) / inner, [&](int64_t begin, int64_t end) {
+    RunWalker<K> walker(loop, begin);
+    for (int64_t i = begin; i < end; ++i, walker.next()) body(walker.offset, inner);
   });
 }
 

@@ -14,10 +14,9 @@ void where(const Call& call) {
   const auto zs = z.shape.strides();
   Loop<4> loop;
   for (int i = 0; i < z.shape.rank(); ++i) loop.axis(z.shape[i], {zs[i], cs[i], xs[i], ys[i]});
-  const int64_t n = loop.inner();
   with_type(z.dtype, [&](auto t) {
     using T = decltype(t);
-    for_each_run(call, loop, [&](const int64_t(&o)[4]) {
+    for_each_run(call, loop, [&](const int64_t(&o)[4], int64_t n) {
       for (int64_t i = 0; i < n; ++i)
         z.as<T>()[o[0] + i * loop.inner_stride(0)] =
             c.as<T>()[o[1] + i * loop.inner_stride(1)] != 0

@@ -1,0 +1,70 @@
+// Work across the lanes of a vector: sums of several vectors at once, square roots.  Included by
+// kernel files only.
+#pragma once
+
+#include "cpu/vec.h"
+
+namespace satin::cpu::SATIN_ISA {
+
+template <class T>
+SATIN_INLINE Vec<T> square_root(Vec<T> x) {
+  if constexpr (sizeof(T) == 4) {
+#if defined(__AVX512F__)
+    return __builtin_ia32_sqrtps512_mask(x, Vec<T>{}, -1, 4);
+#elif defined(__AVX2__)
+    return __builtin_ia32_sqrtps256(x);
+#elif defined(__SSE2__)
+    return __builtin_ia32_sqrtps(x);
+#endif
+  } else {
+#if defined(__AVX512F__)
+    return __builtin_ia32_sqrtpd512_mask(x, Vec<T>{}, -1, 4);
+#elif defined(__AVX2__)
+    return __builtin_ia32_sqrtpd256(x);
+#elif defined(__SSE2__)
+    return __builtin_ia32_sqrtpd(x);
+#endif
+  }
+#if !defined(__SSE2__)
+  for (int i = 0; i < kLanes<T>; ++i) x[i] = __builtin_sqrt(x[i]);
+  return x;
+#endif
+}
+
+/// Lane i of the result is the sum of the lanes of v[i]; v is used up.  Every sum is the same tree,
+/// wherever its vector stands: lanes half a vector apart first.
+template <class T>
+SATIN_INLINE Vec<T> sum_across(Vec<T>* v) {
+  using I = typename VecTypes<T>::Index;
+  constexpr int kCount = kLanes<T>;
+  // Each turn joins vectors i and i + span: the result holds the one's halves folded in blocks of
+  // `span` lanes at even places, the other's at odd places.
+  const auto fold = [&]<int Span>(std::integral_constant<int, Span>)
+      __attribute__((always_inline)) {
+    I even, odd;
+    for (int i = 0; i < kCount; ++i) {
+      const int from = i % Span + i / (2 * Span) * (2 * Span) + (i / Span % 2) * kCount;
+      even[i] = from;
+      odd[i] = from + Span;
+    }
+    for (int i = 0; i < Span; ++i)
+      v[i] = __builtin_shuffle(v[i], v[i + Span], even) + __builtin_shuffle(v[i], v[i + Span], odd);
+  };
+  if constexpr (kCount >= 16) fold(std::integral_constant<int, 8>{});
+  if constexpr (kCount >= 8) fold(std::integral_constant<int, 4>{});
+  if constexpr (kCount >= 4) fold(std::integral_constant<int, 2>{});
+  fold(std::integral_constant<int, 1>{});
+  return v[0];
+}
+
+/// The sum of the lanes of one vector, by the same tree.
+template <class T>
+SATIN_INLINE T sum_lanes(Vec<T> v) {
+  T lanes[kLanes<T>];
+  store(lanes, v);
+  for (int span = kLanes<T> / 2; span > 0; span /= 2)
+    for (int i = 0; i < span; ++i) lanes[i] += lanes[i + span];
+  return lanes[0];
+}
+
+}  // namespace satin::cpu::SATIN_ISA

@@ -111,7 +111,7 @@ SATIN_INLINE F silu(F x) {
   return (x < 0 ? x * e.scaled * e.rest : x) / (1.0f + e.scaled * e.rest);
 }
 
-/// An odd polynomial near 0, 1 - 2 / (e^2x + 1) beyond.  Within 3 ulp.
+/// An odd polynomial near 0, 1 - 2 / (e^2x + 1) beyond.  Within 2 ulp.
 SATIN_INLINE F tanh(F x) {
   const F z = absolute(x), y = x * x;
   const F near = polynomial(y, -0.333333313f, 0.133332103f, -0.0539472029f, 0.0217029676f,
@@ -122,7 +122,7 @@ SATIN_INLINE F tanh(F x) {
   return z <= 0.625f ? near : with_sign(far, x);
 }
 
-/// An odd polynomial near 0; beyond, 1 - erfc by the fourth power of a polynomial.  Within 3 ulp.
+/// An odd polynomial near 0; beyond, 1 - erfc by the fourth power of a polynomial.  Within 2 ulp.
 SATIN_INLINE F erf(F x) {
   const F z = at_most(absolute(x), 4.0f), y = x * x;
   const F near = polynomial(y, 0.128379166f, -0.37612626f, 0.112836003f, -0.0268544443f,

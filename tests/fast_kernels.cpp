@@ -1,0 +1,120 @@
+// The fast kernels of the memory-bound operations against their plain loops: shapes around every
+// vector and piece size, every instruction set, f32 and f64, one and three threads.
+#include <cmath>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "cpu/cpu.h"
+#include "satin/satin.h"
+
+namespace satin {
+namespace {
+
+Tensor leaf(const Shape& shape, DType t) { return parameter(shape, t, "leaf"); }
+
+template <class T>
+std::vector<std::vector<T>> results(const Tensors& leaves,
+                                    const Tensors& outputs,
+                                    cpu::Isa isa,
+                                    const Exec& exec) {
+  Program program(outputs, cpu::backend(isa));
+  std::mt19937 random(7);
+  std::uniform_real_distribution<double> values(-2, 2);
+  for (const Tensor& t : leaves) {
+    std::vector<T> data(static_cast<size_t>(t.size()));
+    for (T& v : data) v = static_cast<T>(values(random));
+    program.write<T>(t, data);
+  }
+  program.run(exec);
+  std::vector<std::vector<T>> all;
+  for (const Tensor& t : outputs) all.push_back(program.read<T>(t));
+  return all;
+}
+
+/// The normalized squared error of fast against plain is below `bar`; threads change no bit.
+template <class T>
+void agree(const std::string& what, const Tensors& leaves, const Tensors& outputs, double bar) {
+  static ThreadPool three(3);
+  Exec plain_exec, on_three;
+  plain_exec.plain = true;
+  on_three.pool = &three;
+  for (const cpu::Isa isa : cpu::available_isas()) {
+    CAPTURE(what);
+    INFO("on ", cpu::name_of(isa));
+    const auto plain = results<T>(leaves, outputs, isa, plain_exec);
+    const auto fast = results<T>(leaves, outputs, isa, {});
+    CHECK(fast == results<T>(leaves, outputs, isa, on_three));
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      double error = 0, size = 0;
+      for (size_t i = 0; i < plain[k].size(); ++i) {
+        error += std::pow(double(fast[k][i]) - double(plain[k][i]), 2);
+        size += std::pow(double(plain[k][i]), 2);
+      }
+      INFO("output ", k, ": error ", error, " of ", size);
+      CHECK(error <= bar * size);
+    }
+  }
+}
+
+void agree(const std::string& what, const std::function<Tensors(DType, Tensors&)>& build) {
+  Tensors leaves;
+  const Tensors narrow = build(DType::f32, leaves);
+  agree<float>(what, leaves, narrow, 1e-11);
+  leaves.clear();
+  const Tensors wide = build(DType::f64, leaves);
+  agree<double>(what, leaves, wide, 1e-26);
+}
+
+}  // namespace
+
+TEST_CASE("fast layer_norm and its gradient agree with the plain loops") {
+  for (const int64_t c : {1, 2, 7, 8, 16, 24, 32, 33, 48, 64, 128, 256})
+    for (const int64_t rows : {1, 3, 15, 16, 17, 1023, 1025})
+      agree(cat("rows ", rows, ", C ", c), [&](DType t, Tensors& leaves) -> Tensors {
+        leaves = {leaf({rows, c}, t), leaf({c}, t), leaf({c}, t), leaf({rows, c}, t)};
+        Tensors outputs = {layer_norm(leaves[0], leaves[1], leaves[2])};
+        // With one element a row dx is 0 but for rounding.
+        const Tensors grads = layer_norm_grad(leaves[0], leaves[1], leaves[3]);
+        if (c > 2)
+          outputs.insert(outputs.end(), grads.begin(), grads.end());
+        else
+          leaves.pop_back();
+        return outputs;
+      });
+}
+
+TEST_CASE("fast broadcasts agree with the plain loops") {
+  const std::vector<std::pair<Shape, Shape>> shapes = {
+      {{5, 33}, {33}},        {{700, 32}, {700, 1}}, {{1, 40}, {37, 1}},     {{70000}, {}},
+      {{2, 3, 1, 5}, {7, 5}}, {{}, {3, 50000}},      {{4, 1, 9}, {4, 8, 1}}, {{3, 40000}, {3, 1}}};
+  for (const auto& [x, y] : shapes)
+    agree(cat("x ", x, ", y ", y), [&, xs = x, ys = y](DType t, Tensors& leaves) -> Tensors {
+      leaves = {leaf(xs, t), leaf(ys, t)};
+      const Tensor &a = leaves[0], &b = leaves[1];
+      return {a + b,
+              a - b,
+              a * b,
+              a / b,
+              maximum(a, b),
+              minimum(a, b),
+              less(a, b),
+              less_equal(a, b),
+              equal(a, b),
+              leaky_relu_grad(a, b, 0.2),
+              where(less(a, b), a, b),
+              neg(a),
+              abs(a),
+              sign(b),
+              relu(a),
+              leaky_relu(a, 0.3),
+              clamp(b, -0.5, 0.75),
+              square(a),
+              reciprocal(b)};
+    });
+}
+
+}  // namespace satin

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cpu/kernel.h"
+#include "cpu/lanes.h"
 
 namespace satin::cpu::SATIN_ISA {
 
@@ -21,7 +22,7 @@ void adam_update(const Call& call) {
     const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, t)));
     const T b1 = static_cast<T>(beta1), b2 = static_cast<T>(beta2), eps = static_cast<T>(epsilon);
     const T c1 = static_cast<T>(1 - beta1), c2 = static_cast<T>(1 - beta2);
-    parallel_chunks(call, call.out[0].shape.size(), 1 << 14, [&](int64_t begin, int64_t end) {
+    const auto plain = [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T g = scale * grad[i], p1 = p[i], m1 = m[i], v1 = v[i];
         const T mi = b1 * m1 + c1 * g, vi = b2 * v1 + c2 * g * g;
@@ -29,6 +30,21 @@ void adam_update(const Call& call) {
         v2[i] = skip ? v1 : vi;
         p2[i] = skip ? p1 : p1 - step * mi / (std::sqrt(vi) * correction + eps);
       }
+    };
+    constexpr int kStep = kLanes<T>;
+    parallel_chunks(call, call.out[0].shape.size(), 1 << 14, [&](int64_t begin, int64_t end) {
+      int64_t i = begin;
+      // g++ takes no vector of square roots, errno being what it is.
+      if (!skip && !call.exec->plain)
+        for (; i + kStep <= end; i += kStep) {
+          const Vec<T> g = scale * load(grad + i);
+          const Vec<T> mi = b1 * load(m + i) + c1 * g, vi = b2 * load(v + i) + c2 * g * g;
+          const Vec<T> pi = load(p + i) - step * mi / (square_root<T>(vi) * correction + eps);
+          store(m2 + i, mi);
+          store(v2 + i, vi);
+          store(p2 + i, pi);
+        }
+      plain(i, end);
     });
   });
 }

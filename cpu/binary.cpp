@@ -39,10 +39,8 @@ void zip_vectors(const Call& call, const Loop<3>& loop, Function f) {
     int64_t i = 0;
     for (; i + kStep <= n; i += kStep) store(z + i, f(X ? load(x + i) : x0, Y ? load(y + i) : y0));
     if (i < n)
-      vmath::store_part(
-          z + i,
-          f(X ? vmath::load_part(x + i, n - i) : x0, Y ? vmath::load_part(y + i, n - i) : y0),
-          n - i);
+      store_part(z + i, f(X ? load_part(x + i, n - i) : x0, Y ? load_part(y + i, n - i) : y0),
+                 n - i);
   });
 }
 

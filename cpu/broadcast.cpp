@@ -1,6 +1,7 @@
 #include "tensor/broadcast.h"
 
 #include "cpu/copy.h"
+#include "cpu/lanes.h"
 
 namespace satin::cpu::SATIN_ISA {
 
@@ -25,10 +26,38 @@ namespace {
 // alone.
 constexpr int64_t kPiece = 4096;
 
+/// Steps through the elements of a loop in order.
+struct Walker {
+  const Loop<1>& loop;
+  int64_t index[kMaxRank] = {};
+  int64_t offset = 0;
+
+  Walker(const Loop<1>& l, int64_t i) : loop(l) {
+    for (int a = loop.rank - 1; a >= 0; --a) {
+      index[a] = i % loop.extent[a];
+      offset += index[a] * loop.stride[0][a];
+      i /= loop.extent[a];
+    }
+  }
+  void next() {
+    for (int a = loop.rank - 1; a >= 0; --a) {
+      offset += loop.stride[0][a];
+      if (++index[a] < loop.extent[a]) return;
+      index[a] = 0;
+      offset -= loop.stride[0][a] * loop.extent[a];
+    }
+  }
+};
+
 struct SumPlan {
   Loop<1> kept, summed;
   int64_t results, terms, pieces;
-  bool rows;  // the innermost kept axis is contiguous in x: sum rows, not single elements
+  bool rows;  // the innermost kept axis is contiguous in x (otherwise the innermost summed axis is)
+
+  int64_t begin(int64_t piece) const { return piece * kPiece; }
+  int64_t end(int64_t piece) const {
+    return (piece + 1) * kPiece < terms ? (piece + 1) * kPiece : terms;
+  }
 };
 
 SumPlan plan_of(const Shape& x, const Shape& y) {
@@ -50,6 +79,13 @@ SumPlan plan_of(const Shape& x, const Shape& y) {
   plan.rows = plan.kept.rank > 0 && plan.kept.inner_stride(0) == 1;
   return plan;
 }
+
+template <class T>
+T* partials(const Call& call, const SumPlan& plan) {
+  return plan.pieces > 1 ? static_cast<T*>(call.scratch) : call.out[0].as<T>();
+}
+
+// --- the plain loops ---------------------------------------------------------------------------
 
 /// The offset of element i of a loop.
 inline int64_t offset_of(const Loop<1>& loop, int64_t i) {
@@ -73,77 +109,158 @@ T pairwise(const T* x, const Loop<1>& summed, int64_t begin, int64_t end) {
   return pairwise(x, summed, begin, middle) + pairwise(x, summed, middle, end);
 }
 
-/// As pairwise, for n neighbouring results at once; the first half is summed into `sum`, the second
-/// on the stack in strips of a few vectors.
-constexpr int64_t kStrip = 64;
+template <class T>
+void sum_plainly(const Call& call, const SumPlan& plan) {
+  const T* x = call.in[0].as<T>();
+  T* partial = partials<T>(call, plan);
+  parallel_for(call, plan.results * plan.pieces, [&](int64_t task) {
+    const int64_t piece = task % plan.pieces, result = task / plan.pieces;
+    partial[piece * plan.results + result] =
+        pairwise(x + offset_of(plan.kept, result), plan.summed, plan.begin(piece), plan.end(piece));
+  });
+}
+
+// --- sums of rows: results that are neighbours are summed side by side -------------------------
+
+constexpr int64_t kStrip = 256;  // results summed side by side at most
+constexpr int64_t kFew = 32;     // terms summed one after the other
+
+/// The sums of the terms of `walker`, B vectors of results at once.
+template <class T, int B>
+SATIN_INLINE void add_rows(const T* x, Walker walker, int64_t terms, T* sum) {
+  Vec<T> acc[B] = {};
+  for (int64_t i = 0; i < terms; ++i, walker.next())
+    for (int b = 0; b < B; ++b) acc[b] += load(x + walker.offset + b * kLanes<T>);
+  for (int b = 0; b < B; ++b) store(sum + b * kLanes<T>, acc[b]);
+}
+
+/// As pairwise, for n neighbouring results; the second half is summed on the stack.
 template <class T>
 void pairwise_rows(
     const T* x, const Loop<1>& summed, int64_t begin, int64_t end, int64_t n, T* sum) {
-  if (end - begin <= 32) {
-    for (int64_t j = 0; j < n; ++j) sum[j] = 0;
-    for (int64_t i = begin; i < end; ++i) {
-      const T* row = x + offset_of(summed, i);
-      for (int64_t j = 0; j < n; ++j) sum[j] += row[j];
-    }
+  if (end - begin > kFew) {
+    T second[kStrip];
+    const int64_t middle = begin + (end - begin) / 2;
+    pairwise_rows(x, summed, begin, middle, n, sum);
+    pairwise_rows(x, summed, middle, end, n, second);
+    for (int64_t j = 0; j < n; ++j) sum[j] += second[j];
     return;
   }
-  T second[kStrip];
-  const int64_t middle = begin + (end - begin) / 2;
-  pairwise_rows(x, summed, begin, middle, n, sum);
-  pairwise_rows(x, summed, middle, end, n, second);
-  for (int64_t j = 0; j < n; ++j) sum[j] += second[j];
+  constexpr int kStep = kLanes<T>;
+  const Walker walker(summed, begin);
+  const int64_t terms = end - begin;
+  int64_t j = 0;
+  for (; j + 8 * kStep <= n; j += 8 * kStep) add_rows<T, 8>(x + j, walker, terms, sum + j);
+  for (; j + 2 * kStep <= n; j += 2 * kStep) add_rows<T, 2>(x + j, walker, terms, sum + j);
+  for (; j + kStep <= n; j += kStep) add_rows<T, 1>(x + j, walker, terms, sum + j);
+  for (; j < n; ++j) {
+    Walker one = walker;
+    T s = 0;
+    for (int64_t i = 0; i < terms; ++i, one.next()) s += x[j + one.offset];
+    sum[j] = s;
+  }
 }
 
 template <class T>
-void sum_rows(const Call& call, const SumPlan& plan, T* partial) {
+void sum_rows(const Call& call, const SumPlan& plan) {
   const T* x = call.in[0].as<T>();
+  T* partial = partials<T>(call, plan);
   const int64_t row = plan.kept.inner(), strips = (row + kStrip - 1) / kStrip,
                 runs = plan.kept.runs();
-  parallel_for(call, runs * strips * plan.pieces, [&](int64_t task) {
-    const int64_t piece = task % plan.pieces, strip = task / plan.pieces % strips,
-                  run = task / plan.pieces / strips;
-    const int64_t first = strip * kStrip, n = row - first < kStrip ? row - first : kStrip;
-    const int64_t begin = piece * kPiece,
-                  end = begin + kPiece < plan.terms ? begin + kPiece : plan.terms;
+  const int64_t each = (plan.terms < kPiece ? plan.terms : kPiece) * (row < kStrip ? row : kStrip);
+  parallel_chunks(
+      call, runs * strips * plan.pieces, 16384 / (each + 1) + 1, [&](int64_t first, int64_t last) {
+        for (int64_t task = first; task < last; ++task) {
+          const int64_t piece = task % plan.pieces, strip = task / plan.pieces % strips,
+                        run = task / plan.pieces / strips;
+          const int64_t at = strip * kStrip, n = row - at < kStrip ? row - at : kStrip;
+          int64_t start[1];
+          plan.kept.start(run, start);
+          pairwise_rows(x + start[0] + at, plan.summed, plan.begin(piece), plan.end(piece), n,
+                        partial + piece * plan.results + run * row + at);
+        }
+      });
+}
+
+// --- sums along memory: the terms of a result are summed in lanes, then across them ------------
+
+constexpr int64_t kBlock = 512;  // terms summed into the lanes of one vector
+
+/// Terms [begin, end) in lanes; the terms lie in contiguous runs.
+template <class T>
+SATIN_INLINE Vec<T> lanes_of(const T* x, const Loop<1>& summed, int64_t begin, int64_t end) {
+  constexpr int kStep = kLanes<T>;
+  const int64_t inner = summed.inner();
+  Vec<T> sum{};
+  while (begin < end) {
+    const int64_t in_run = begin % inner;
+    const int64_t n = inner - in_run < end - begin ? inner - in_run : end - begin;
     int64_t start[1];
-    plan.kept.start(run, start);
-    pairwise_rows(x + start[0] + first, plan.summed, begin, end, n,
-                  partial + piece * plan.results + run * row + first);
-  });
+    summed.start(begin / inner, start);
+    const T* run = x + start[0] + in_run;
+    int64_t i = 0;
+    for (; i + kStep <= n; i += kStep) sum += load(run + i);
+    if (i < n) sum += load_part(run + i, n - i);
+    begin += n;
+  }
+  return sum;
 }
 
 template <class T>
-void sum_elements(const Call& call, const SumPlan& plan, T* partial) {
+T pairwise_blocks(const T* x, const Loop<1>& summed, int64_t begin, int64_t end) {
+  if (end - begin <= kBlock) return sum_lanes<T>(lanes_of(x, summed, begin, end));
+  const int64_t middle = begin + ((end - begin) / 2 + kBlock - 1) / kBlock * kBlock;
+  return pairwise_blocks(x, summed, begin, middle) + pairwise_blocks(x, summed, middle, end);
+}
+
+template <class T>
+void sum_along(const Call& call, const SumPlan& plan) {
+  constexpr int kStep = kLanes<T>;
   const T* x = call.in[0].as<T>();
-  const int64_t grain = plan.terms < 2048 ? 2048 / (plan.terms + 1) + 1 : 1;
-  parallel_chunks(call, plan.results * plan.pieces, grain, [&](int64_t first, int64_t last) {
-    for (int64_t task = first; task < last; ++task) {
+  T* partial = partials<T>(call, plan);
+  if (plan.terms > kBlock) {
+    parallel_for(call, plan.results * plan.pieces, [&](int64_t task) {
       const int64_t piece = task % plan.pieces, result = task / plan.pieces;
-      const int64_t begin = piece * kPiece,
-                    end = begin + kPiece < plan.terms ? begin + kPiece : plan.terms;
-      partial[piece * plan.results + result] =
-          pairwise(x + offset_of(plan.kept, result), plan.summed, begin, end);
-    }
-  });
+      partial[piece * plan.results + result] = pairwise_blocks(
+          x + offset_of(plan.kept, result), plan.summed, plan.begin(piece), plan.end(piece));
+    });
+    return;
+  }
+  // Few terms: as many results at once as there are lanes.
+  const int64_t groups = (plan.results + kStep - 1) / kStep;
+  parallel_chunks(
+      call, groups, 16384 / (plan.terms * kStep + 1) + 1, [&](int64_t first, int64_t last) {
+        Walker at(plan.kept, first * kStep);
+        for (int64_t group = first; group < last; ++group) {
+          const int64_t result = group * kStep;
+          const int64_t n = plan.results - result < kStep ? plan.results - result : kStep;
+          Vec<T> sums[kStep] = {};
+          for (int64_t r = 0; r < n; ++r, at.next())
+            sums[r] = lanes_of(x + at.offset, plan.summed, 0, plan.terms);
+          store_part(partial + result, sum_across<T>(sums), n);
+        }
+      });
 }
 
 template <class T>
 void sum_all(const Call& call) {
   const SumPlan plan = plan_of(call.in[0].shape, call.out[0].shape);
   T* y = call.out[0].as<T>();
-  T* partial = plan.pieces > 1 ? static_cast<T*>(call.scratch) : y;
-  if (plan.rows)
-    sum_rows(call, plan, partial);
+  if (plan.terms == 0) return clear(call, call.out[0]);
+  if (call.exec->plain)
+    sum_plainly<T>(call, plan);
+  else if (plan.rows)
+    sum_rows<T>(call, plan);
   else
-    sum_elements(call, plan, partial);
-  if (plan.pieces > 1)
+    sum_along<T>(call, plan);
+  if (plan.pieces > 1) {
+    const T* partial = partials<T>(call, plan);
     parallel_chunks(call, plan.results, 4096, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T sum = 0;
-        for (int64_t p = 0; p < plan.pieces; ++p) sum += partial[p * plan.results + i];
-        y[i] = sum;
-      }
+      for (int64_t i = begin; i < end; ++i) y[i] = partial[i];
+      for (int64_t p = 1; p < plan.pieces; ++p)
+        for (int64_t i = begin; i < end; ++i) y[i] += partial[p * plan.results + i];
     });
+  }
 }
 
 }  // namespace

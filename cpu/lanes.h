@@ -31,6 +31,18 @@ SATIN_INLINE Vec<T> square_root(Vec<T> x) {
 #endif
 }
 
+/// Loads and stores of the n first lanes only; the others read as 0.
+template <class T>
+SATIN_INLINE Vec<T> load_part(const T* p, int64_t n) {
+  Vec<T> x{};
+  for (int64_t i = 0; i < n; ++i) x[i] = p[i];
+  return x;
+}
+template <class T>
+SATIN_INLINE void store_part(T* p, Vec<T> x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = x[i];
+}
+
 /// Lane i of the result is the sum of the lanes of v[i]; v is used up.  Every sum is the same tree,
 /// wherever its vector stands: lanes half a vector apart first.
 template <class T>

@@ -33,7 +33,7 @@ void map_vectors(const Call& call, Function f) {
   pieces(call, [&](int64_t begin, int64_t end) {
     int64_t i = begin;
     for (; i + kStep <= end; i += kStep) store(y + i, f(load(x + i)));
-    if (i < end) vmath::store_part(y + i, f(vmath::load_part(x + i, end - i)), end - i);
+    if (i < end) store_part(y + i, f(load_part(x + i, end - i)), end - i);
   });
 }
 

@@ -61,16 +61,6 @@ SATIN_INLINE F lanewise(F x, Function f) {
 /// mask ? x : 0, for masks that comparisons give.
 SATIN_INLINE F only(I mask, F x) { return floats(mask & bits(x)); }
 
-/// Loads and stores of the n first lanes only; the others read as 0.
-SATIN_INLINE F load_part(const float* p, int64_t n) {
-  F x{};
-  for (int64_t i = 0; i < n; ++i) x[i] = p[i];
-  return x;
-}
-SATIN_INLINE void store_part(float* p, F x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) p[i] = x[i];
-}
-
 /// e^x = scaled * rest, where neither overflows nor is subnormal: 2^n e^r with n whole and
 /// |r| <= log(2) / 2, the power of two in halves.
 struct ExpParts {

@@ -2,6 +2,7 @@
 // vector and piece size, every instruction set, f32 and f64, one and three threads.
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -114,6 +115,63 @@ TEST_CASE("fast broadcasts agree with the plain loops") {
               clamp(b, -0.5, 0.75),
               square(a),
               reciprocal(b)};
+    });
+}
+
+TEST_CASE("fast sums agree with the plain loops") {
+  const std::vector<std::pair<Shape, Shape>> shapes = {{{5000, 32}, {32}},
+                                                       {{4097, 5}, {5}},
+                                                       {{33, 300}, {300}},
+                                                       {{2, 70000}, {70000}},
+                                                       {{1000, 32}, {1000, 1}},
+                                                       {{37, 7}, {37, 1}},
+                                                       {{3, 1000}, {3, 1}},
+                                                       {{3, 9001}, {3, 1}},
+                                                       {{100000}, {}},
+                                                       {{1}, {}},
+                                                       {{5}, {1}},
+                                                       {{2, 6, 5, 9}, {2, 1, 1, 9}},
+                                                       {{3, 40, 16, 32}, {16, 1}},
+                                                       {{3, 5, 7, 2}, {5, 1, 2}},
+                                                       {{0, 4}, {4}},
+                                                       {{4, 0}, {4, 1}},
+                                                       {{7, 1, 3}, {7, 1, 3}}};
+  for (const auto& [x, y] : shapes)
+    agree(cat("from ", x, " to ", y), [&, xs = x, ys = y](DType t, Tensors& leaves) -> Tensors {
+      leaves = {leaf(xs, t)};
+      return {sum_to(leaves[0], ys)};
+    });
+}
+
+TEST_CASE("fast copies agree with the plain loops") {
+  const std::vector<std::pair<Shape, std::vector<int>>> cases = {
+      {{2, 3, 4, 5, 4, 8}, {0, 1, 3, 2, 4, 5}},
+      {{2, 4, 3, 4, 5, 8}, {0, 2, 4, 1, 3, 5}},
+      {{33, 47}, {1, 0}},
+      {{3, 1100, 2}, {2, 0, 1}},
+      {{2, 17, 5, 16}, {0, 3, 1, 2}},
+      {{2, 3, 5, 7}, {3, 2, 1, 0}},
+      {{3, 2, 5000}, {1, 0, 2}},
+      {{0, 5}, {1, 0}}};
+  for (const auto& [shape, order] : cases)
+    agree(cat("permute of ", shape),
+          [&, s = shape, o = order](DType t, Tensors& leaves) -> Tensors {
+            leaves = {leaf(s, t)};
+            return {permute(leaves[0], o)};
+          });
+}
+
+TEST_CASE("fast softmax and adam_update agree with the plain loops") {
+  for (const int64_t n : {1, 2, 7, 16, 33, 200})
+    agree(cat("softmax of ", n), [&](DType t, Tensors& leaves) -> Tensors {
+      leaves = {leaf({19, n}, t)};
+      return {softmax(leaves[0])};
+    });
+  for (const double scale : {0.5, std::numeric_limits<double>::infinity()})
+    agree(cat("adam_update, scale ", scale), [&](DType t, Tensors& leaves) -> Tensors {
+      leaves = {leaf({20011}, t), leaf({20011}, t), leaf({20011}, t), leaf({20011}, t)};
+      return adam_update(leaves[0], leaves[1], leaves[2], square(leaves[3]), constant({0.1}, {}, t),
+                         constant({3}, {}, t), constant({scale}, {}, t));
     });
 }
 

@@ -47,7 +47,7 @@ Cost cost_of(const Tensors& outputs) {
 }
 
 std::vector<NodePtr> nodes_of(const Tensors& outputs,
-                              const std::function<bool(const Node&)>& stop) {
+                              const std::function<bool(const NodePtr&)>& stop) {
   std::vector<NodePtr> found;
   std::unordered_set<const Node*> seen;
   std::vector<NodePtr> open;
@@ -56,7 +56,7 @@ std::vector<NodePtr> nodes_of(const Tensors& outputs,
     NodePtr node = std::move(open.back());
     open.pop_back();
     if (!seen.insert(node.get()).second) continue;
-    if (!stop || !stop(*node))
+    if (!stop || !stop(node))
       for (const Tensor& t : node->inputs) open.push_back(t.node_ptr());
     found.push_back(std::move(node));
   }

@@ -20,7 +20,7 @@ Cost cost_of(const Tensors& outputs);
 /// Everything that `outputs` need, leaves included, oldest first; not what is behind nodes at which
 /// `stop` holds.
 std::vector<NodePtr> nodes_of(const Tensors& outputs,
-                              const std::function<bool(const Node&)>& stop = {});
+                              const std::function<bool(const NodePtr&)>& stop = {});
 
 namespace cost {
 #define SATIN_COST_own(name) int64_t name(const Node& node);

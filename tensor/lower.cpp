@@ -10,11 +10,12 @@
 namespace satin {
 namespace {
 
-/// The new values of every old node.
-using Replaced = std::unordered_map<const Node*, Tensors>;
+/// The new values of every old node.  The map holds the old nodes too: compositions die while their
+/// neighbours are lowered, and a node built at the address of a dead one would be taken for it.
+using Replaced = std::unordered_map<NodePtr, Tensors>;
 
 Tensor look_up(const Replaced& replaced, const Tensor& t) {
-  return replaced.at(&t.node())[t.output()];
+  return replaced.at(t.node_ptr())[t.output()];
 }
 
 /// Element-wise kernels follow NumPy's broadcasting, so what broadcast_to would copy is read in
@@ -38,10 +39,10 @@ bool expands(const Node& node, bool fuse) {
 
 void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
   for (const NodePtr& node :
-       nodes_of(outputs, [&](const Node& n) { return replaced.count(&n) > 0; })) {
-    if (replaced.count(node.get())) continue;
+       nodes_of(outputs, [&](const NodePtr& n) { return replaced.count(n) > 0; })) {
+    if (replaced.count(node)) continue;
     if (node->op == Op::leaf) {
-      replaced[node.get()] = outputs_of(node);
+      replaced[node] = outputs_of(node);
       continue;
     }
     bool changed = false;
@@ -60,10 +61,10 @@ void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
       lower_into(composed, fuse, replaced);
       Tensors values;
       for (const Tensor& y : composed) values.push_back(look_up(replaced, y));
-      replaced[node.get()] = std::move(values);
+      replaced[node] = std::move(values);
       continue;
     }
-    replaced[node.get()] = outputs_of(changed ? with_inputs(*node, std::move(inputs)) : node);
+    replaced[node] = outputs_of(changed ? with_inputs(*node, std::move(inputs)) : node);
   }
 }
 

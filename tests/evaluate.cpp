@@ -1,0 +1,260 @@
+#include "evaluate.h"
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+#include "cpu/cpu.h"
+#include "tensor/cost.h"
+
+namespace satin::testing {
+namespace {
+
+constexpr size_t kGuard = 64;
+constexpr auto kCanary = std::byte{0xa5};
+constexpr auto kUnwritten = std::byte{0xff};  // NaN in every dtype
+
+/// A buffer aligned to 64 bytes between two guard bands.
+class Guarded {
+ public:
+  explicit Guarded(size_t bytes)
+      : bytes_(bytes),
+        memory_(static_cast<std::byte*>(
+            ::operator new (bytes + 2 * kGuard, std::align_val_t{kGuard}))) {
+    std::fill(memory_, memory_ + bytes + 2 * kGuard, kCanary);
+    std::fill(data(), data() + bytes, kUnwritten);
+  }
+  ~Guarded() { ::operator delete (memory_, std::align_val_t{kGuard}); }
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+
+  std::byte* data() const { return memory_ + kGuard; }
+  Bytes copy() const { return {data(), data() + bytes_}; }
+  bool intact() const {
+    for (size_t i = 0; i < kGuard; ++i)
+      if (memory_[i] != kCanary || memory_[kGuard + bytes_ + i] != kCanary) return false;
+    return true;
+  }
+
+ private:
+  size_t bytes_;
+  std::byte* memory_;
+};
+
+/// A copy that ends exactly where its block ends, so that the address sanitizer sees every
+/// overread.
+class Exact {
+ public:
+  explicit Exact(const Bytes& bytes)
+      : bytes_(bytes.size()),
+        memory_(static_cast<std::byte*>(::operator new (bytes.size(), std::align_val_t{64}))) {
+    std::copy(bytes.begin(), bytes.end(), memory_);
+  }
+  ~Exact() { ::operator delete (memory_, std::align_val_t{64}); }
+  Exact(const Exact&) = delete;
+  Exact& operator=(const Exact&) = delete;
+
+  std::byte* data() const { return memory_; }
+  Bytes copy() const { return {memory_, memory_ + bytes_}; }
+
+ private:
+  size_t bytes_;
+  std::byte* memory_;
+};
+
+template <class T>
+Bytes bytes_of(const std::vector<T>& list) {
+  Bytes bytes(list.size() * sizeof(T));
+  if (!list.empty()) std::memcpy(bytes.data(), list.data(), bytes.size());
+  return bytes;
+}
+
+template <class T>
+std::vector<T> list_of(const Bytes& bytes) {
+  std::vector<T> list(bytes.size() / sizeof(T));
+  if (!list.empty()) std::memcpy(list.data(), bytes.data(), bytes.size());
+  return list;
+}
+
+template <class T, class Convert>
+Bytes encode_as(const std::vector<double>& values, Convert convert) {
+  std::vector<T> list;
+  for (const double x : values) list.push_back(convert(x));
+  return bytes_of(list);
+}
+
+template <class T, class Convert>
+std::vector<double> decode_as(const Bytes& bytes, Convert convert) {
+  std::vector<double> values;
+  for (const T x : list_of<T>(bytes)) values.push_back(convert(x));
+  return values;
+}
+
+size_t bytes_in(const Desc& d) { return static_cast<size_t>(d.shape.size()) * size_of(d.dtype); }
+
+/// Runs one node; its outputs, and what was wrong.
+class Runner {
+ public:
+  Runner(const Node& node,
+         const std::vector<Bytes>& inputs,
+         const Backend& backend,
+         const Exec& exec)
+      : node_(node), inputs_(inputs), backend_(backend), exec_(exec) {}
+
+  std::vector<Bytes> run(Evaluation& result) {
+    std::vector<Bytes> outputs = once(-1, result);
+    ++result.runs;
+    if (info(node_.op).kind != OpKind::pointwise) return outputs;
+    for (size_t k = 0; k < inputs_.size(); ++k) {
+      if (inputs_[k].size() != outputs[0].size() || outputs[0].empty()) continue;
+      ++result.runs_in_place;
+      if (once(static_cast<int>(k), result) != outputs)
+        blame(result, cat("other bits when run over input ", k));
+    }
+    return outputs;
+  }
+
+ private:
+  void blame(Evaluation& result, const std::string& what) const {
+    if (result.fault.empty()) result.fault = cat(node_.op, ": ", what);
+  }
+
+  /// In place: output 0 lies over input `over`, further outputs over the inputs of their size that
+  /// follow it.
+  std::vector<Bytes> once(int over, Evaluation& result) const {
+    std::vector<std::unique_ptr<Exact>> in;
+    std::vector<std::unique_ptr<Guarded>> out;
+    std::vector<View> in_views, out_views;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      in.push_back(std::make_unique<Exact>(inputs_[i]));
+      in_views.push_back({in[i]->data(), node_.inputs[i].shape(), node_.inputs[i].dtype()});
+    }
+    std::vector<char> overwritten(inputs_.size(), false);
+    for (const Desc& y : node_.outputs) {
+      out.push_back(std::make_unique<Guarded>(bytes_in(y)));
+      out_views.push_back({out.back()->data(), y.shape, y.dtype});
+      const auto at = static_cast<size_t>(over);
+      if (over >= 0 && at < inputs_.size() && inputs_[at].size() == bytes_in(y)) {
+        std::memcpy(out.back()->data(), inputs_[at].data(), inputs_[at].size());
+        in_views[at].data = out.back()->data();
+        overwritten[at] = true;
+        ++over;
+      }
+    }
+    const int64_t wanted =
+        backend_.scratch({node_.op, &node_.attrs, in_views, out_views, nullptr, &exec_});
+    Guarded scratch(static_cast<size_t>(wanted));
+    backend_.run({node_.op, &node_.attrs, in_views, out_views,
+                  wanted > 0 ? scratch.data() : nullptr, &exec_});
+    if (!scratch.intact()) blame(result, "wrote outside its scratch");
+    for (size_t i = 0; i < in.size(); ++i)
+      if (!overwritten[i] && in[i]->copy() != inputs_[i]) blame(result, cat("changed input ", i));
+    std::vector<Bytes> outputs;
+    for (size_t k = 0; k < out.size(); ++k) {
+      if (!out[k]->intact()) blame(result, cat("wrote outside output ", k));
+      outputs.push_back(out[k]->copy());
+    }
+    return outputs;
+  }
+
+  const Node& node_;
+  const std::vector<Bytes>& inputs_;
+  const Backend& backend_;
+  const Exec& exec_;
+};
+
+}  // namespace
+
+Bytes encode(const std::vector<double>& values, DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return bytes_of(values);
+    case DType::f32:
+      return encode_as<float>(values, [](double x) { return static_cast<float>(x); });
+    case DType::bf16:
+      return encode_as<Bf16>(values, [](double x) { return to_bf16(static_cast<float>(x)); });
+    case DType::f16:
+      return encode_as<F16>(values, [](double x) { return to_f16(static_cast<float>(x)); });
+  }
+  throw std::logic_error("a dtype that does not exist");
+}
+
+std::vector<double> decode(const Bytes& bytes, DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return list_of<double>(bytes);
+    case DType::f32:
+      return decode_as<float>(bytes, [](float x) { return static_cast<double>(x); });
+    case DType::bf16:
+      return decode_as<Bf16>(bytes, [](Bf16 x) { return static_cast<double>(to_f32(x)); });
+    case DType::f16:
+      return decode_as<F16>(bytes, [](F16 x) { return static_cast<double>(to_f32(x)); });
+  }
+  throw std::logic_error("a dtype that does not exist");
+}
+
+std::vector<Bytes> run_program(const Tensors& outputs,
+                               const Tensors& inputs,
+                               const std::vector<Bytes>& values,
+                               const Backend& backend,
+                               const Exec& exec,
+                               Options options) {
+  Program program(outputs, backend, std::move(options));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (reads(program, inputs[i])) program.write_bytes(inputs[i], values[i].data());
+  program.run(exec);
+  std::vector<Bytes> results;
+  for (const Tensor& y : outputs) {
+    results.emplace_back(static_cast<size_t>(y.bytes()));
+    program.read_bytes(y, results.back().data());
+  }
+  return results;
+}
+
+std::vector<std::vector<double>> values_of(const Tensors& outputs,
+                                           const Tensors& inputs,
+                                           const std::vector<std::vector<double>>& values,
+                                           Options options) {
+  std::vector<Bytes> in;
+  for (size_t i = 0; i < inputs.size(); ++i) in.push_back(encode(values[i], inputs[i].dtype()));
+  const std::vector<Bytes> out =
+      run_program(outputs, inputs, in, cpu::backend(), {}, std::move(options));
+  std::vector<std::vector<double>> decoded;
+  for (size_t i = 0; i < outputs.size(); ++i) decoded.push_back(decode(out[i], outputs[i].dtype()));
+  return decoded;
+}
+
+bool reads(const Program& program, const Tensor& leaf) {
+  return std::any_of(program.plan().values.begin(), program.plan().values.end(),
+                     [&](const Schedule::Value& v) { return v.leaf == leaf.node_ptr(); });
+}
+
+Evaluation evaluate(const Tensors& outputs,
+                    const Tensors& inputs,
+                    const std::vector<Bytes>& values,
+                    const Backend& backend,
+                    const Exec& exec) {
+  const Tensors lowered = lower(outputs, true);
+  std::map<const Node*, std::vector<Bytes>> known;
+  for (size_t i = 0; i < inputs.size(); ++i) known[&inputs[i].node()] = {values[i]};
+  Evaluation result;
+  const std::vector<NodePtr> nodes = nodes_of(lowered);
+  for (const NodePtr& node : nodes) {
+    if (known.count(node.get())) continue;
+    if (node->op == Op::leaf) {
+      Bytes data = node->leaf->data;
+      data.resize(bytes_in(node->outputs[0]));
+      known[node.get()] = {std::move(data)};
+      continue;
+    }
+    std::vector<Bytes> in;
+    for (const Tensor& x : node->inputs)
+      in.push_back(known.at(&x.node())[static_cast<size_t>(x.output())]);
+    known[node.get()] = Runner(*node, in, backend, exec).run(result);
+  }
+  for (const Tensor& y : lowered)
+    result.outputs.push_back(known.at(&y.node())[static_cast<size_t>(y.output())]);
+  return result;
+}
+
+}  // namespace satin::testing

@@ -44,8 +44,8 @@ constexpr std::array<vjp::Rule, kOpCount> kRules = {
 Tensors backward(const Tensors& y, const Tensors& dy, const Tensors& wrt, AtWrt at_wrt) {
   std::unordered_set<const Node*> ends, on_path;  // on_path: depends on wrt
   for (const Tensor& x : wrt) ends.insert(&x.node());
-  const std::vector<NodePtr> nodes =
-      nodes_of(y, [&](const NodePtr& n) { return at_wrt == AtWrt::stop && ends.count(n.get()) > 0; });
+  const std::vector<NodePtr> nodes = nodes_of(
+      y, [&](const NodePtr& n) { return at_wrt == AtWrt::stop && ends.count(n.get()) > 0; });
   for (const NodePtr& node : nodes) {
     const bool reads_path =
         std::any_of(node->inputs.begin(), node->inputs.end(),

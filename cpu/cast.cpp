@@ -11,27 +11,17 @@ inline double widen(double x) { return x; }
 inline float widen(Bf16 x) { return to_f32(x); }
 inline float widen(F16 x) { return to_f32(x); }
 
-/// Rounding an f64 to f32 and then to 16 bits could round twice.  Rounding the f64 to odd first
-/// keeps the information which side of a tie it was on.
-inline float to_odd(double x) {
-  float y = static_cast<float>(x);
-  if (static_cast<double>(y) == x || y != y) return y;
-  uint32_t bits = std::bit_cast<uint32_t>(y);
-  const double magnitude = x < 0 ? -x : x;
-  const double rounded = y < 0 ? -static_cast<double>(y) : static_cast<double>(y);
-  if (rounded > magnitude) --bits;  // truncate toward zero
-  return std::bit_cast<float>(bits | 1u);
-}
-inline float to_odd(float x) { return x; }
+inline float once(float x) { return x; }
+inline float once(double x) { return to_odd(x); }
 
 template <class To, class Wide>
 inline To narrow(Wide x) {
   if constexpr (sizeof(To) >= 4)
     return static_cast<To>(x);
   else if constexpr (static_cast<bool>(__is_same(To, Bf16)))
-    return to_bf16(to_odd(x));
+    return to_bf16(once(x));
   else
-    return to_f16(to_odd(x));
+    return to_f16(once(x));
 }
 
 template <class To, class From>

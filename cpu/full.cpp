@@ -23,9 +23,9 @@ void full(const Call& call) {
     case DType::f64:
       return fill(call, value);
     case DType::bf16:
-      return fill(call, to_bf16(static_cast<float>(value)));
+      return fill(call, to_bf16(to_odd(value)));
     case DType::f16:
-      return fill(call, to_f16(static_cast<float>(value)));
+      return fill(call, to_f16(to_odd(value)));
   }
 }
 

@@ -8,9 +8,13 @@ void matmul(const Call& call) {
   const auto [ta, tb, sum_batch] = call.as<MatmulAttrs>();
   const Shape &as = call.in[0].shape, &bs = call.in[1].shape;
   const int64_t m = as.at(ta ? -1 : -2), k = as.at(ta ? -2 : -1), n = bs.at(tb ? -2 : -1);
-  const int64_t batch_a = as.size() / (m * k > 0 ? m * k : 1),
-                batch_b = bs.size() / (k * n > 0 ? k * n : 1);
-  const int64_t batch = batch_a > batch_b ? batch_a : batch_b;
+  const auto batch_of = [](const Shape& s) {
+    int64_t count = 1;
+    for (int i = 0; i + 2 < s.rank(); ++i) count *= s[i];
+    return count;
+  };
+  const int64_t batch_a = batch_of(as), batch_b = batch_of(bs),
+                batch = as.rank() > 2 ? batch_a : batch_b;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
     const T *a = call.in[0].as<T>(), *b = call.in[1].as<T>(),

@@ -40,4 +40,16 @@ inline Bf16 to_bf16(float x) {
 float to_f32(F16 x);
 F16 to_f16(float x);
 
+/// x as f32, rounded to odd: to_bf16 and to_f16 of the result round x once, not twice, because the
+/// last bit still tells on which side of a tie x was.
+inline float to_odd(double x) {
+  const float y = static_cast<float>(x);
+  if (static_cast<double>(y) == x || y != y) return y;
+  uint32_t bits = std::bit_cast<uint32_t>(y);
+  const double magnitude = x < 0 ? -x : x;
+  const double rounded = y < 0 ? -static_cast<double>(y) : static_cast<double>(y);
+  if (rounded > magnitude) --bits;  // truncate toward zero
+  return std::bit_cast<float>(bits | 1u);
+}
+
 }  // namespace satin

@@ -45,8 +45,14 @@ std::vector<std::byte> bytes_of(const std::vector<double>& values, Convert conve
 
 }  // namespace
 
-const Shape& Tensor::shape() const { return node_->outputs[output_].shape; }
-DType Tensor::dtype() const { return node_->outputs[output_].dtype; }
+const Node& Tensor::node() const {
+  if (!node_)
+    throw Error(cat(t_module->empty() ? "" : cat("in ", *t_module, ": "),
+                    "an empty Tensor where a value is needed"));
+  return *node_;
+}
+const Shape& Tensor::shape() const { return node().outputs[output_].shape; }
+DType Tensor::dtype() const { return node().outputs[output_].dtype; }
 
 Node::~Node() {
   // A training graph is a chain of thousands of nodes; the default destructor would recurse through
@@ -143,10 +149,10 @@ Tensor constant(const std::vector<double>& values, const Shape& shape, DType dty
       data = bytes_of<double>(values, [](double x) { return x; });
       break;
     case DType::bf16:
-      data = bytes_of<Bf16>(values, [](double x) { return to_bf16(static_cast<float>(x)); });
+      data = bytes_of<Bf16>(values, [](double x) { return to_bf16(to_odd(x)); });
       break;
     case DType::f16:
-      data = bytes_of<F16>(values, [](double x) { return to_f16(static_cast<float>(x)); });
+      data = bytes_of<F16>(values, [](double x) { return to_f16(to_odd(x)); });
       break;
   }
   return make_leaf(LeafKind::constant, shape, dtype, "", std::move(data));

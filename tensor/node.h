@@ -22,6 +22,7 @@ struct Node;
 using NodePtr = std::shared_ptr<const Node>;
 
 /// A value of the graph: output `output()` of a node.  Cheap to copy; holds no elements.
+/// errors: everything but node_ptr() and bool throws for an empty Tensor.
 class Tensor {
  public:
   Tensor() = default;
@@ -33,7 +34,7 @@ class Tensor {
   int64_t size() const { return shape().size(); }
   int64_t bytes() const { return size() * static_cast<int64_t>(size_of(dtype())); }
 
-  const Node& node() const { return *node_; }
+  const Node& node() const;
   const NodePtr& node_ptr() const { return node_; }
   int output() const { return output_; }
   explicit operator bool() const { return node_ != nullptr; }

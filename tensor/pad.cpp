@@ -8,6 +8,10 @@ Shape padded(Op op, const PadAttrs& attrs, Shape shape) {
     if (attrs.before[i] < 0 || attrs.after[i] < 0)
       fail(op, cat("negative amounts (", attrs.before[i], ", ", attrs.after[i], ") along axis ", i,
                    "; use slice"));
+    constexpr int64_t kMost = int64_t{1} << 59;
+    if (attrs.before[i] > kMost || attrs.after[i] > kMost)
+      fail(op, cat("amounts (", attrs.before[i], ", ", attrs.after[i], ") along axis ", i,
+                   " are more than any machine can hold"));
     if (attrs.mode != PadMode::zero && shape[i] == 0 && attrs.before[i] + attrs.after[i] > 0)
       fail(op, cat("axis ", i, " of ", shape, " is empty: there is nothing to repeat"));
     shape = shape.with(i, shape[i] + attrs.before[i] + attrs.after[i]);

@@ -52,7 +52,31 @@ class Planner {
         last_use_[v] = std::max(last_use_[v], i);
       }
     }
-    for (const int v : s_.outputs) last_use_[v] = steps();
+    needed_after_.resize(s_.values.size(), false);
+    for (const int v : s_.outputs) {
+      last_use_[v] = steps();
+      needed_after_[v] = true;
+    }
+    for (const auto& [updated, parameter] : s_.alias) needed_after_[updated] = true;
+  }
+
+  /// A view of a parameter would show the parameter's next value once that is written.
+  bool outlives_parameter(int v, int buffer) const {
+    return needed_after_[v] &&
+           std::any_of(s_.alias.begin(), s_.alias.end(), [&](const std::pair<int, int>& a) {
+             return plan_.places[a.second].buffer == buffer;
+           });
+  }
+
+  /// An update that is not computed in its parameter waits until the last step to be copied there.
+  void keep_until_copied(int v) {
+    for (const auto& [updated, parameter] : s_.alias) {
+      if (updated != v) continue;
+      const Plan::Place a = plan_.places[v], b = plan_.places[parameter];
+      if (a.buffer == b.buffer && a.offset == b.offset) continue;
+      last_use_[v] = steps();
+      keep_alive(v);
+    }
   }
 
   static bool contiguous_slice(const Node& n, int64_t& offset_elements) {
@@ -131,6 +155,8 @@ class Planner {
       plan_.places[v] = {buffer, 0};
       keep_alive(static_cast<int>(v));
     }
+    for (size_t v = 0; v < s_.values.size(); ++v)
+      if (s_.values[v].leaf) keep_until_copied(static_cast<int>(v));
   }
 
   /// The place inside the outermost home, whose buffer is made when its first piece is computed.
@@ -179,7 +205,8 @@ class Planner {
     Plan::Step step{from.node, from.in, from.out};
     int64_t offset = 0;
     if (renames(i, offset) && plan_.places[from.out[0]].buffer < 0 &&
-        home_[from.out[0]].parent < 0) {
+        home_[from.out[0]].parent < 0 &&
+        !outlives_parameter(from.out[0], plan_.places[from.in[0]].buffer)) {
       const Plan::Place source = plan_.places[from.in[0]];
       plan_.places[from.out[0]] = {source.buffer, source.offset + offset};
       keep_alive(from.out[0]);
@@ -188,6 +215,7 @@ class Planner {
       for (const int v : from.out) place_output(i, v);
       if (node(i).op == Op::concat) step.moves_data = !pieces_in_place(from);
     }
+    for (const int v : from.out) keep_until_copied(v);
     if (step.moves_data) step.scratch = scratch_of(i);
     plan_.steps.push_back(std::move(step));
   }
@@ -245,8 +273,6 @@ class Planner {
       const Plan::Place a = plan_.places[updated], b = plan_.places[parameter];
       if (a.buffer == b.buffer && a.offset == b.offset) continue;
       plan_.copies.emplace_back(updated, parameter);
-      last_use_[updated] = steps();
-      keep_alive(updated);
     }
   }
 
@@ -283,6 +309,7 @@ class Planner {
   std::vector<Home> home_;
   std::vector<int> def_;
   std::vector<int> last_use_;
+  std::vector<char> needed_after_;  ///< an output, or the source of a copy into a parameter
 };
 
 }  // namespace

@@ -9,6 +9,7 @@ Plan plan_of(const Tensors& outputs,
              const Backend& backend,
              const Options& options,
              bool recompute) {
+  for (const Tensor& y : outputs) y.node();  // throws for an empty one
   Tensors all = outputs;
   for (const Alias& a : options.alias) all.push_back(a.updated);
   const Tensors lowered = lower(all, options.fuse);

@@ -17,7 +17,7 @@
 namespace satin {
 
 struct Options {
-  std::vector<Alias> alias;  ///< parameters that every run updates
+  std::vector<Alias> alias = {};  ///< parameters that every run updates
   Store* store = nullptr;    ///< shared parameters; null: the Program has its own
   bool fuse = true;          ///< false: run compositions instead of fused kernels
   bool recompute = true;     ///< compute cheap values again rather than keep them for long

@@ -65,6 +65,13 @@ Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias) {
       throw Error(cat("alias: ", a.parameter.node().leaf->name, " is ", a.parameter.shape(), " of ",
                       a.parameter.dtype(), ", its update is ", a.updated.shape(), " of ",
                       a.updated.dtype()));
+    for (const Alias& other : alias) {
+      if (&other != &a && other.parameter == a.parameter)
+        throw Error(cat("alias: ", a.parameter.node().leaf->name, " is updated twice"));
+      if (&other != &a && other.parameter == a.updated)
+        throw Error(cat("alias: the update of ", a.parameter.node().leaf->name,
+                        " is a parameter that this run updates too; multiply it by 1 to copy it"));
+    }
     roots.push_back(a.updated);
     roots.push_back(a.parameter);
   }
@@ -77,6 +84,7 @@ Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias) {
     for (const Tensor& x : nodes[i]->inputs)
       order.edge(position.at(&x.node()), static_cast<int>(i));
   for (const Alias& a : alias) {
+    if (a.updated.node().op == Op::leaf) continue;  // copied after the last step
     const int writer = position.at(&a.updated.node());
     std::vector<int> readers;
     add_readers(nodes, &a.parameter.node(), readers);

@@ -11,7 +11,7 @@ void check(Op op, const SliceAttrs& attrs, const Shape& whole, const Shape& part
   for (int i = 0; i < whole.rank(); ++i) {
     if (attrs.step[i] < 1)
       fail(op, cat("step ", attrs.step[i], " along axis ", i, "; steps are 1 or more"));
-    if (attrs.start[i] < 0 ||
+    if (attrs.start[i] < 0 || attrs.start[i] > whole[i] ||
         (part[i] > 0 && (part[i] - 1 > (whole[i] - 1 - attrs.start[i]) / attrs.step[i] ||
                          attrs.start[i] >= whole[i])))
       fail(op, cat(part[i], " elements from ", attrs.start[i], " in steps of ", attrs.step[i],
@@ -19,12 +19,19 @@ void check(Op op, const SliceAttrs& attrs, const Shape& whole, const Shape& part
   }
 }
 
+/// Steps that are never taken as 1, so that they take part in no arithmetic.
+SliceAttrs tidied(SliceAttrs attrs, const Shape& part) {
+  for (int i = 0; i < part.rank(); ++i)
+    if (part[i] <= 1) attrs.step[i] = 1;
+  return attrs;
+}
+
 }  // namespace
 
 Tensor slice(const Tensor& x, const SliceAttrs& attrs, const Shape& shape) {
   check(Op::slice, attrs, x.shape(), shape);
   if (shape == x.shape()) return x;
-  return make_tensor(Op::slice, attrs, {x}, shape);
+  return make_tensor(Op::slice, tidied(attrs, shape), {x}, shape);
 }
 
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step) {
@@ -39,13 +46,13 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step
   SliceAttrs attrs;
   attrs.start[axis] = begin;
   attrs.step[axis] = step;
-  return slice(x, attrs, x.shape().with(axis, (end - begin + step - 1) / step));
+  return slice(x, attrs, x.shape().with(axis, end > begin ? (end - begin - 1) / step + 1 : 0));
 }
 
 Tensor slice_adjoint(const Tensor& y, const SliceAttrs& attrs, const Shape& shape) {
   check(Op::slice_adjoint, attrs, shape, y.shape());
   if (shape == y.shape()) return y;
-  return make_tensor(Op::slice_adjoint, attrs, {y}, shape);
+  return make_tensor(Op::slice_adjoint, tidied(attrs, y.shape()), {y}, shape);
 }
 
 }  // namespace satin

@@ -100,10 +100,15 @@ SATIN_BINARY_ROW(div, kLinear, kPositive, ({3, 2, 1.5}), kUlp4, false, v / w)
 SATIN_BINARY_ROW(maximum, kX, kY, ({2, 3, 3}), kExact, true, v > w ? v : w)
 SATIN_BINARY_ROW(minimum, kX, kY, ({2, 3, 2}), kExact, true, v < w ? v : w)
 SATIN_BINARY_ROW(less, kFlatX, kFlatY, ({2, 3, 1}), kExact, true, v < w)
-SATIN_BINARY_ROW(less_equal, kFlatX, kFlatY, ({3, 3, 1}), kExact, true, v <= w)
-SATIN_BINARY_ROW(equal, kFlatX, kFlatY, ({3, 3, 1}), kExact, true, v == w)
-SATIN_BINARY_ROW(
-    gelu_grad, kAny, kLinear, ({0, 2, 1}), (Bound{Bound::ulp, 16}), false, gelu_derivative(v) * w)
+SATIN_BINARY_ROW(less_equal, kFlatX, kFlatY, ({2, 3, 1}), kExact, true, v <= w)
+SATIN_BINARY_ROW(equal, kFlatX, kFlatY, ({2, 3, 0}), kExact, true, v == w)
+SATIN_BINARY_ROW(gelu_grad,
+                 kAny,
+                 kLinear,
+                 ({0, 2, 1}),
+                 (Bound{Bound::ulp_of_one, 8}),
+                 false,
+                 gelu_derivative(v) * w)
 
 #undef SATIN_BINARY_ROW
 

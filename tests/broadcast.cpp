@@ -103,8 +103,11 @@ OPCHECK(sum_to) {
 
 TEST_CASE("broadcast: errors") {
   const Tensor x = input({2, 3});
-  opcheck::expect_error([&] { broadcast_to(x, {2, 4}); },
-                        "broadcast_to: [2,3] does not broadcast to [2,4]");
+  opcheck::expect_error(
+      [&] {
+        broadcast_to(x, {2, 4});
+      },
+      "broadcast_to: [2,3] does not broadcast to [2,4]");
   opcheck::expect_error([&] { broadcast_to(x, {3}); }, "[2,3] does not broadcast to [3]");
   opcheck::expect_error([&] { sum_to(x, {3, 3}); }, "sum_to: [3,3] does not broadcast to [2,3]");
   opcheck::expect_error([] { broadcast_to(Tensor(), {3}); }, "an empty Tensor");

@@ -77,8 +77,8 @@ TEST_CASE("cast: every bf16 and f16 value survives, through f32 and f64") {
       all[2 * i + 1] = std::byte(i >> 8);
     }
     for (const DType wide : {DType::f32, DType::f64}) {
-      const auto out = testing::run_program({cast(x, wide), cast(cast(x, wide), t)}, {x}, {all},
-                                            cpu::backend());
+      const auto out =
+          testing::run_program({cast(x, wide), cast(cast(x, wide), t)}, {x}, {all}, cpu::backend());
       const auto values = testing::decode(out[0], wide), back = testing::decode(out[1], t),
                  direct = testing::decode(all, t);
       int wrong = 0;
@@ -126,8 +126,8 @@ TEST_CASE("cast: midpoints and their neighbours round to nearest even, from f32 
     for (const DType from : {DType::f64, DType::f32}) {
       const Tensor x = input({n}, from);
       const testing::Bytes in = testing::encode(values, from);
-      const auto out = testing::decode(
-          testing::run_program({cast(x, t)}, {x}, {in}, cpu::backend())[0], t);
+      const auto out =
+          testing::decode(testing::run_program({cast(x, t)}, {x}, {in}, cpu::backend())[0], t);
       const auto read = testing::decode(in, from);
       int wrong = 0;
       for (size_t i = 0; i < read.size(); ++i) wrong += out[i] != rounded_to(read[i], t);

@@ -60,8 +60,11 @@ TEST_CASE("concat: errors") {
   const Tensor x = input({2, 3});
   opcheck::expect_error([] { concat({}, 0); }, "concat: no pieces to join");
   opcheck::expect_error([&] { concat({x, Tensor()}, 0); }, "concat: a piece is an empty Tensor");
-  opcheck::expect_error([&] { concat({x, input({2, 4})}, 0); },
-                        "concat: pieces [2,3] and [2,4] differ elsewhere than along axis 0");
+  opcheck::expect_error(
+      [&] {
+        concat({x, input({2, 4})}, 0);
+      },
+      "concat: pieces [2,3] and [2,4] differ elsewhere than along axis 0");
   opcheck::expect_error([&] { concat({x, input({2})}, 0); }, "pieces [2,3] and [2] differ");
   opcheck::expect_error([&] { concat({x, x}, 2); }, "concat: axis 2 is not one of the 2 axes");
   opcheck::expect_error([&] { concat({x, input({2, 3}, DType::f64)}, 0); }, "cast one of them");

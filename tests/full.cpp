@@ -15,19 +15,17 @@ using opcheck::Cases;
 OPCHECK(full) {
   Cases cases;
   const auto add = [&](const Shape& shape, double value) {
-    cases.push_back({.in = {{.shape = shape, .flat = true}},
-                     .build =
-                         [=](const Tensors& x) {
-                           return Tensors{full(shape, value, x[0].dtype())};
-                         },
-                     .oracle =
-                         [=](const Arrays&) {
-                           opcheck::Array y = opcheck::zeros(shape);
-                           for (double& element : y.data) element = value;
-                           return Arrays{y};
-                         },
-                     .f32 = {Bound::ulp, 0},
-                     .exact = true});
+    cases.push_back(
+        {.in = {{.shape = shape, .flat = true}},
+         .build = [=](const Tensors& x) { return Tensors{full(shape, value, x[0].dtype())}; },
+         .oracle =
+             [=](const Arrays&) {
+               opcheck::Array y = opcheck::zeros(shape);
+               for (double& element : y.data) element = value;
+               return Arrays{y};
+             },
+         .f32 = {Bound::ulp, 0},
+         .exact = true});
   };
   add({2}, 0.5);
   cases[0].given = {{0, 0}};

@@ -1,1 +1,110 @@
-// The cases of multi_axis_gmlp.
+// The cases of multi_axis_gmlp, all three kinds of branches.
+#include "tensor/multi_axis_gmlp.h"
+
+#include "opcheck.h"
+#include "oracle.h"
+
+namespace satin {
+namespace {
+
+using opcheck::Array;
+using opcheck::Arrays;
+using opcheck::Case;
+using opcheck::Cases;
+using opcheck::In;
+
+/// Shapes of the inputs behind x, in the operation's order.
+std::vector<Shape> weight_shapes(int64_t c, int64_t size, Branches branches) {
+  std::vector<Shape> shapes = {{c}, {c}, {c, 2 * c}, {2 * c}, {2 * c, c}, {c}};
+  const bool both = branches == Branches::grid_and_block;
+  const int64_t b = both ? c : 2 * c, s = size * size;
+  for (int i = 0; i < (both ? 2 : 1); ++i)
+    for (const Shape& shape :
+         {Shape{b}, {b}, {b, 2 * b}, {2 * b}, {b}, {b}, {s, s}, {s}, {b, b}, {b}})
+      shapes.push_back(shape);
+  return shapes;
+}
+
+MultiAxisGmlpWeights weights_of(const Tensors& x) {
+  MultiAxisGmlpWeights w{x[1], x[2], x[3], x[4], x[5], x[6], {}};
+  for (size_t first = 7; first < x.size(); first += 10)
+    w.branches.push_back(gmlp_weights(x, first));
+  return w;
+}
+
+Arrays multi_axis_oracle(const Arrays& x, MultiAxisGmlpAttrs attrs) {
+  const int64_t c = x[0].shape[3];
+  Array h = oracle::linear(oracle::layer_norm(x[0], x[1], x[2]), x[3], x[4]);
+  for (double& value : h.data) value = oracle::gelu(value);
+  if (attrs.branches == Branches::grid_and_block) {
+    Array u = opcheck::zeros(x[0].shape), v = u;
+    const int64_t pixels = x[0].shape.size() / c;
+    for (int64_t p = 0; p < pixels; ++p)
+      for (int64_t i = 0; i < c; ++i) {
+        u[p * c + i] = h[p * 2 * c + i];
+        v[p * c + i] = h[p * 2 * c + c + i];
+      }
+    u = oracle::gmlp(u, x, 7, true, attrs.size);
+    v = oracle::gmlp(v, x, 17, false, attrs.size);
+    for (int64_t p = 0; p < pixels; ++p)
+      for (int64_t i = 0; i < c; ++i) {
+        h[p * 2 * c + i] = u[p * c + i];
+        h[p * 2 * c + c + i] = v[p * c + i];
+      }
+  } else {
+    h = oracle::gmlp(h, x, 7, attrs.branches == Branches::grid, attrs.size);
+  }
+  Array y = oracle::linear(h, x[5], x[6]);
+  for (int64_t i = 0; i < y.shape.size(); ++i) y[i] += x[0][i];
+  return {y};
+}
+
+OPCHECK(multi_axis_gmlp) {
+  Cases cases;
+  const auto add = [&](const Shape& image, int size) {
+    for (const Branches branches : {Branches::grid_and_block, Branches::grid, Branches::block}) {
+      Case c;
+      c.in = {{.shape = image}};
+      for (const Shape& shape : weight_shapes(image[3], size, branches))
+        c.in.push_back({.shape = shape, .low = -1, .high = 1});
+      c.step = 2e-4;
+      c.build = [=](const Tensors& x) {
+        return Tensors{multi_axis_gmlp(x[0], weights_of(x), {branches, size})};
+      };
+      c.oracle = [=](const Arrays& x) { return multi_axis_oracle(x, {branches, size}); };
+      cases.push_back(std::move(c));
+    }
+  };
+  add({1, 2, 2, 3}, 2);
+  add({1, 4, 4, 2}, 2);
+  add({2, 2, 4, 2}, 2);
+  add({1, 3, 3, 2}, 3);
+  add({1, 1, 2, 4}, 1);
+  add({1, 2, 6, 3}, 2);
+  add({1, 4, 2, 5}, 2);
+  return cases;
+}
+
+TEST_CASE("multi_axis_gmlp: errors") {
+  Tensors x = {input({1, 4, 4, 3})};
+  for (const Shape& shape : weight_shapes(3, 2, Branches::grid_and_block))
+    x.push_back(input(shape));
+  const auto call = [&](const Tensors& t, Branches branches, int size) {
+    return [=] { multi_axis_gmlp(t[0], weights_of(t), {branches, size}); };
+  };
+  call(x, Branches::grid_and_block, 2)();
+  opcheck::expect_error(
+      call(x, Branches::grid_and_block, 3),
+      "multi_axis_gmlp: x is [1,4,4,3]: it must be [N,H,W,C], both sides multiples of 3");
+  opcheck::expect_error(call(x, Branches::grid, 2), "2 sets of branch weights for 1 branches");
+  Tensors wrong = x;
+  wrong[3] = input({3, 3});
+  opcheck::expect_error(call(wrong, Branches::grid_and_block, 2),
+                        "weight w1 must be [3,6] for 3 channels");
+  wrong = x;
+  wrong[13] = input({1});
+  opcheck::expect_error(call(wrong, Branches::grid_and_block, 2), "weight p is [1]");
+}
+
+}  // namespace
+}  // namespace satin

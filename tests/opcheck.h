@@ -53,6 +53,7 @@ struct Bound {
   enum Kind {
     ulp,           ///< units in the last place of the result
     ulp_of_input,  ///< the same, of the larger of result and input 0: error by cancellation
+    ulp_of_one,    ///< the same, of the larger of result and 1
     nmse,          ///< sum of squared errors over sum of squares
   } kind = ulp;
   double limit = 4;
@@ -68,6 +69,8 @@ struct Case {
   Bound f32 = {Bound::nmse, 1e-11};
   bool exact = false;   ///< integers in, integers out
   bool coarse = false;  ///< differences in steps of quarters, from integers: for what rounds
+  bool smooth = true;   ///< false: too close to singular for differences
+  double step = 1e-3;   ///< of differences; less where the fifth derivative is large
   std::function<void(Arrays&)> adjust = {};     ///< last changes to drawn inputs
   std::vector<std::vector<double>> given = {};  ///< instead of drawn inputs: the header's example
   std::vector<double> expected = {};            ///< and what the header says comes out first

@@ -153,6 +153,7 @@ double error_of(const Bound& bound,
     squares += expected[i] * expected[i];
     double unit = ulp_at(expected[i]);
     if (bound.kind == Bound::ulp_of_input && input) unit = std::max(unit, ulp_at(input->data[i]));
+    if (bound.kind == Bound::ulp_of_one) unit = std::max(unit, 0x1p-23);
     worst = std::max(worst, d / unit);
   }
   if (bound.kind != Bound::nmse) return worst;

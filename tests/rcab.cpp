@@ -1,1 +1,112 @@
 // The cases of rcab.
+#include "tensor/rcab.h"
+
+#include "opcheck.h"
+#include "oracle.h"
+
+namespace satin {
+namespace {
+
+using opcheck::Array;
+using opcheck::Arrays;
+using opcheck::Case;
+using opcheck::Cases;
+
+std::vector<Shape> weight_shapes(int64_t c, int64_t r) {
+  return {{c}, {c}, {3, 3, c, c}, {c}, {3, 3, c, c}, {c}, {c, r}, {r}, {r, c}, {c}};
+}
+
+RcabWeights weights_of(const Tensors& x) {
+  return {x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], x[10]};
+}
+
+Array conv3x3(const Array& x, const Array& w, const Array& b) {
+  const int64_t height = x.shape[1], width = x.shape[2], c = x.shape[3];
+  Array y = opcheck::zeros(x.shape);
+  for (int64_t n = 0; n < x.shape[0]; ++n)
+    for (int64_t i = 0; i < height; ++i)
+      for (int64_t j = 0; j < width; ++j)
+        for (int64_t co = 0; co < c; ++co) {
+          double sum = b[co];
+          for (int64_t p = -1; p <= 1; ++p)
+            for (int64_t q = -1; q <= 1; ++q)
+              if (i + p >= 0 && i + p < height && j + q >= 0 && j + q < width)
+                for (int64_t ci = 0; ci < c; ++ci)
+                  sum += x[((n * height + i + p) * width + j + q) * c + ci] *
+                         w[(((p + 1) * 3 + q + 1) * c + ci) * c + co];
+          y[((n * height + i) * width + j) * c + co] = sum;
+        }
+  return y;
+}
+
+Arrays rcab_oracle(const Arrays& x, double slope) {
+  Array h = conv3x3(oracle::layer_norm(x[0], x[1], x[2]), x[3], x[4]);
+  for (double& value : h.data) value = value > 0 ? value : slope * value;
+  const Array z = conv3x3(h, x[5], x[6]);
+  const int64_t c = z.shape[3], pixels = z.shape[1] * z.shape[2];
+  Array pooled = opcheck::zeros({z.shape[0], c});
+  for (int64_t n = 0; n < z.shape[0]; ++n)
+    for (int64_t p = 0; p < pixels; ++p)
+      for (int64_t i = 0; i < c; ++i)
+        pooled[n * c + i] += z[(n * pixels + p) * c + i] / static_cast<double>(pixels);
+  Array k = oracle::linear(pooled, x[7], x[8]);
+  for (double& value : k.data) value = value > 0 ? value : 0;
+  const Array attention = oracle::linear(k, x[9], x[10]);
+  Array y = x[0];
+  for (int64_t n = 0; n < z.shape[0]; ++n)
+    for (int64_t p = 0; p < pixels; ++p)
+      for (int64_t i = 0; i < c; ++i)
+        y[(n * pixels + p) * c + i] +=
+            z[(n * pixels + p) * c + i] * oracle::sigmoid(attention[n * c + i]);
+  return {y};
+}
+
+OPCHECK(rcab) {
+  Cases cases;
+  const auto add = [&](const Shape& image, int64_t r, double slope) {
+    Case c;
+    c.in = {{.shape = image}};
+    for (const Shape& shape : weight_shapes(image[3], r))
+      c.in.push_back({.shape = shape, .low = -0.3, .high = 0.3});
+    // Biases that keep both rectifiers away from their kinks: some on, some off.
+    const auto lattice = [](opcheck::In& in, double size) {
+      in.low = -size;
+      in.high = size;
+      in.step = 2 * size;
+      in.offset = size;
+    };
+    for (const size_t gain : {1, 2}) c.in[gain].low = -0.2, c.in[gain].high = 0.2;
+    for (const size_t kernel : {3, 7}) c.in[kernel].low = -0.05, c.in[kernel].high = 0.05;
+    lattice(c.in[4], 2);
+    lattice(c.in[8], 4);
+    c.step = 2e-4;
+    c.build = [=](const Tensors& x) { return Tensors{rcab(x[0], weights_of(x), {slope})}; };
+    c.oracle = [=](const Arrays& x) { return rcab_oracle(x, slope); };
+    cases.push_back(std::move(c));
+  };
+  const Shape images[] = {{1, 1, 1, 2}, {1, 3, 3, 2}, {2, 2, 3, 3}, {1, 4, 4, 1}, {1, 5, 2, 4},
+                          {2, 4, 3, 2}, {1, 2, 2, 5}, {1, 1, 6, 3}, {3, 2, 2, 2}, {1, 4, 5, 3}};
+  for (const Shape& image : images) {
+    add(image, 1, 0.2);
+    add(image, 3, 0.01);
+  }
+  return cases;
+}
+
+TEST_CASE("rcab: errors") {
+  Tensors x = {input({1, 4, 4, 3})};
+  for (const Shape& shape : weight_shapes(3, 2)) x.push_back(input(shape));
+  rcab(x[0], weights_of(x));
+  opcheck::expect_error(
+      [&] {
+        rcab(input({4, 4, 3}), weights_of(x));
+      },
+      "rcab: x must be an image [N,H,W,C]");
+  opcheck::expect_error([&] { rcab(Tensor(), weights_of(x)); }, "rcab: x must be an image");
+  x[5] = input({3, 3, 3, 4});
+  opcheck::expect_error([&] { rcab(x[0], weights_of(x)); },
+                        "rcab: weight w2 must be [3,3,3,3] for 3 channels");
+}
+
+}  // namespace
+}  // namespace satin

@@ -1,0 +1,21 @@
+// Naive f64 pieces that the oracles of several composites share.
+#pragma once
+
+#include "opcheck.h"
+
+namespace satin::oracle {
+
+using opcheck::Array;
+using opcheck::Arrays;
+
+/// Rows of c channels, normalized.
+Array layer_norm(const Array& x, const Array& gamma, const Array& beta);
+/// x [rows, k] w [k, n] + b: x is seen as rows of k channels, whatever its shape.
+Array linear(const Array& x, const Array& w, const Array& b);
+double gelu(double x);
+double sigmoid(double x);
+
+/// One gMLP branch, pixel by pixel from the formula; weights are x[first ...] in gmlp's order.
+Array gmlp(const Array& image, const Arrays& x, size_t first, bool grid, int64_t size);
+
+}  // namespace satin::oracle

@@ -145,12 +145,14 @@ void fast_rows(const Backward<T>& p, int64_t begin, int64_t end, T* dgamma, T* d
   constexpr int kStep = kLanes<T>;
   const int64_t n = V > 0 ? V * kStep : p.c;
   T mean[kStep], rstd[kStep], mean_g[kStep], mean_gh[kStep];
+  constexpr bool kInRegisters = V > 0 && V <= 4;  // a group's dgamma and dbeta
   Vec<T> sums_g[kStep], sums_gh[kStep];
   for (int64_t first = begin; first < end; first += kStep) {
     const int count = static_cast<int>(end - first < kStep ? end - first : kStep);
     group_moments<T, V>([&](int r) { return p.x + (first + (r < count ? r : count - 1)) * n; }, n,
                         p.eps, mean, rstd);
     for (int r = 0; r < kStep; ++r) sums_g[r] = sums_gh[r] = Vec<T>{};
+    Vec<T> group_dgamma[kInRegisters ? V : 1] = {}, group_dbeta[kInRegisters ? V : 1] = {};
     for (int r = 0; r < count; ++r) {
       const T *x = p.x + (first + r) * n, *dy = p.dy + (first + r) * n;
       const Vec<T> m = splat<T>(mean[r]), s = splat<T>(rstd[r]);
@@ -159,12 +161,22 @@ void fast_rows(const Backward<T>& p, int64_t begin, int64_t end, T* dgamma, T* d
         const Vec<T> d = load(dy + i), h = (load(x + i) - m) * s, g = load(p.gamma + i) * d;
         sum_g += g;
         sum_gh += g * h;
-        store(dgamma + i, load(dgamma + i) + d * h);
-        store(dbeta + i, load(dbeta + i) + d);
+        if constexpr (kInRegisters) {
+          group_dgamma[i / kStep] += d * h;
+          group_dbeta[i / kStep] += d;
+        } else {
+          store(dgamma + i, load(dgamma + i) + d * h);
+          store(dbeta + i, load(dbeta + i) + d);
+        }
       }
       sums_g[r] = sum_g;
       sums_gh[r] = sum_gh;
     }
+    if constexpr (kInRegisters)
+      for (int v = 0; v < V; ++v) {
+        store(dgamma + v * kStep, load(dgamma + v * kStep) + group_dgamma[v]);
+        store(dbeta + v * kStep, load(dbeta + v * kStep) + group_dbeta[v]);
+      }
     store(mean_g, sum_across<T>(sums_g) / static_cast<T>(n));
     store(mean_gh, sum_across<T>(sums_gh) / static_cast<T>(n));
     for (int r = 0; r < count; ++r) {

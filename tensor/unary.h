@@ -2,7 +2,7 @@
 // line in tensor/scalar.h, tensor/unary.cpp, autograd/unary.cpp, cpu/unary.cpp and tests/unary.cpp.
 // NaN in gives NaN out.  errors: never.
 // numerics: f64 as the C library.  f32 on the CPU (tests/vector_math.cpp, over all floats with
-// SATIN_ALL_FLOATS=1), in ulp: exp, log, tanh, erf 2; sigmoid 3; silu 4; rsqrt 1.5; gelu 2.6e-7
+// SATIN_ALL_FLOATS=name), in ulp: exp, log, tanh, erf 2; sigmoid 3; silu 4; rsqrt 1.5; gelu 2.6e-7
 // |x|.
 #pragma once
 

@@ -1,40 +1,240 @@
+// Matrix products.  First the meaning in loops; below it the fast way: the problem is cut into blocks
+// of rows and columns (tasks for the threads) and steps of k; per step a block packs a panel of b, runs
+// the register tile of gemm.h down its rows, and reads a where it lies.
+//
+// Products with few elements and a long sum (weight gradients) are also cut along the sum: pieces of
+// steps, each with its own partial result, added in order.  All cuts depend on the problem alone.
 #include "tensor/matmul.h"
 
-#include "cpu/kernel.h"
+#include "cpu/gemm.h"
 
 namespace satin::cpu::SATIN_ISA {
+namespace {
+
+/// The problem with transposes and batches turned into strides (in elements).
+struct Problem {
+  int64_t batch, m, n, k;
+  int64_t a_batch, a_row, a_k;  ///< a_batch = 0: one matrix for the whole batch
+  int64_t b_batch, b_k, b_col;
+  bool sum;  ///< over the batch
+};
+
+Problem problem_of(const Call& call) {
+  const auto attrs = call.as<MatmulAttrs>();
+  const Shape& a = call.in[0].shape;
+  const Shape& b = call.in[1].shape;
+  const int64_t a_rows = a[a.rank() - 2], a_cols = a[a.rank() - 1];
+  const int64_t b_rows = b[b.rank() - 2], b_cols = b[b.rank() - 1];
+  Problem p{};
+  p.m = attrs.transpose_a ? a_cols : a_rows;
+  p.k = attrs.transpose_a ? a_rows : a_cols;
+  p.n = attrs.transpose_b ? b_rows : b_cols;
+  p.a_row = attrs.transpose_a ? 1 : a_cols;
+  p.a_k = attrs.transpose_a ? a_cols : 1;
+  p.b_k = attrs.transpose_b ? 1 : b_cols;
+  p.b_col = attrs.transpose_b ? b_cols : 1;
+  p.a_batch = a.rank() > 2 ? a_rows * a_cols : 0;
+  p.b_batch = b.rank() > 2 ? b_rows * b_cols : 0;
+  p.batch = 1;
+  const Shape& batched = a.rank() > 2 ? a : b;
+  for (int i = 0; i + 2 < batched.rank(); ++i) p.batch *= batched[i];
+  p.sum = attrs.sum_batch;
+  return p;
+}
+
+template <class T>
+void plain_matmul(const Call& call) {
+  const Problem p = problem_of(call);
+  const T* a = call.in[0].as<T>();
+  const T* b = call.in[1].as<T>();
+  const T* bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
+  T* y = call.out[0].as<T>();
+  const int64_t outputs = p.sum ? 1 : p.batch, summed = p.sum ? p.batch : 1;
+  for (int64_t g = 0; g < outputs; ++g)
+    for (int64_t i = 0; i < p.m; ++i)
+      for (int64_t j = 0; j < p.n; ++j) {
+        T sum = 0;
+        for (int64_t s = 0; s < summed; ++s)
+          for (int64_t k = 0; k < p.k; ++k)
+            sum += a[(g + s) * p.a_batch + i * p.a_row + k * p.a_k] *
+                   b[(g + s) * p.b_batch + k * p.b_k + j * p.b_col];
+        y[(g * p.m + i) * p.n + j] = bias ? sum + bias[j] : sum;
+      }
+}
+
+// --- the fast way ---------------------------------------------------------------------------
+
+constexpr int64_t kStep = 256;                      // k per step: a panel of b fits the L1 cache
+constexpr int64_t kBlockRows = 16 * kTileRows;      // rows of a task: with kStep, a fits the L2 cache
+constexpr int64_t kPanelBytes = kStep * kTileVectors * kVectorBytes;
+constexpr int64_t kSharedBytes = int64_t{4} << 20;  // the largest b that is packed once for all tasks
+
+/// How a problem is cut.
+struct Cut {
+  Problem p;           ///< with batch and rows or k merged where memory allows
+  int64_t per_step;    ///< elements of the summed batch in one step
+  int64_t k_steps;     ///< steps of k in one element of the batch
+  int64_t steps;       ///< in one sum
+  int64_t pieces;      ///< of the steps
+  int64_t block_cols;  ///< columns of a task
+  bool shared_b;       ///< b is packed once, in scratch
+
+  int64_t outputs() const { return p.sum ? 1 : p.batch; }
+  int64_t row_blocks() const { return ceil_div(p.m, kBlockRows); }
+  int64_t col_blocks() const { return ceil_div(p.n, block_cols); }
+  int64_t size() const { return p.m * p.n; }
+  int64_t packed_cols(int lanes) const { return ceil_div(p.n, lanes) * lanes; }
+};
+
+template <class T>
+Cut cut(Problem p) {
+  if (!p.sum && p.b_batch == 0 && p.a_batch == p.m * p.a_row) {  // a tall matrix
+    p.m *= p.batch;
+    p.batch = 1;
+  }
+  if (p.sum && p.a_batch == p.k * p.a_k && p.b_batch == p.k * p.b_k) {  // a long sum
+    p.k *= p.batch;
+    p.batch = 1;
+  }
+  if (p.batch == 1) p.sum = false;
+  Cut c{};
+  c.p = p;
+  c.per_step = p.sum && p.k > 0 && p.k < kStep ? kStep / p.k : 1;
+  c.k_steps = ceil_div(p.k, kStep);
+  c.steps = (p.sum ? ceil_div(p.batch, c.per_step) : 1) * c.k_steps;
+  c.block_cols = 8 * kTileCols<T>;
+  // Pieces: enough work for 32 threads, at least 4 steps each, no more than 8 MiB.
+  const int64_t tasks = c.outputs() * c.row_blocks() * c.col_blocks();
+  c.pieces = 1;
+  if (tasks > 0 && c.outputs() == 1) {
+    const int64_t memory = (int64_t{8} << 20) / max_of(1, c.size() * static_cast<int64_t>(sizeof(T)));
+    c.pieces = max_of(1, min_of(min_of(c.steps / 4, ceil_div(32, tasks)), memory));
+  }
+  c.shared_b = !p.sum && p.b_batch == 0 && p.batch * c.row_blocks() > 1 &&
+               p.k * c.packed_cols(kLanes<T>) * static_cast<int64_t>(sizeof(T)) <= kSharedBytes;
+  return c;
+}
+
+template <class T>
+struct Product {
+  const Cut c;
+  const T* a;
+  const T* b;
+  const T* bias;
+  const T* packed;  ///< b in panels, or null
+
+  static int width(int64_t cols) { return whole_vectors<T>(cols); }
+  /// Panels lie step by step, in each from left to right.
+  int64_t packed_at(int64_t k, int64_t len, int64_t j) const { return k * c.packed_cols(kLanes<T>) + len * j; }
+
+  /// c[i0.., j0..] = the sum over steps [s0, s1) for element g of the batch.
+  void block(T* to, int64_t g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t s0, int64_t s1,
+             bool with_bias) const {
+    const Problem& p = c.p;
+    alignas(64) T panel[kPanelBytes / sizeof(T)];
+    alignas(64) T bias_panel[kTileCols<T>];
+    for (int64_t s = s0; s < s1; ++s) {
+      const int64_t first = p.sum ? s / c.k_steps * c.per_step : g;
+      const int64_t count = p.sum ? min_of(c.per_step, p.batch - first) : 1;
+      const int64_t k0 = s % c.k_steps * kStep, len = min_of(kStep, p.k - k0);
+      for (int64_t j = j0; j < j1; j += kTileCols<T>) {
+        const int cols = static_cast<int>(min_of(kTileCols<T>, j1 - j)), w = width(cols);
+        const T* from = packed ? packed + packed_at(k0, len, j) : panel;
+        if (!packed)
+          for (int64_t r = 0; r < count; ++r)
+            pack_panel(panel + r * len * w, b + (first + r) * p.b_batch + k0 * p.b_k + j * p.b_col, p.b_k, p.b_col,
+                       len, cols, w);
+        const bool start_with_bias = with_bias && bias && s == s0;
+        if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, w);
+        for_even(i0, i1, kTileRows, [&](int64_t i, int64_t rows) {
+          Tile<T> t{};
+          t.a = a + first * p.a_batch + i * p.a_row + k0 * p.a_k;
+          t.a_row = p.a_row;
+          t.a_k = p.a_k;
+          t.b = from;
+          t.b_k = w;
+          t.outer = count;
+          t.inner = 1;
+          t.len = len;
+          t.a_outer = p.a_batch;
+          t.b_outer = len * w;
+          t.c = to + i * p.n + j;
+          t.c_row = p.n;
+          t.rows = static_cast<int>(rows);
+          t.cols = cols;
+          t.bias = start_with_bias ? bias_panel : nullptr;
+          t.add = s > s0;
+          tile(t);
+        });
+      }
+    }
+  }
+};
+
+template <class T>
+int64_t scratch_bytes(const Cut& c) {
+  int64_t elements = c.pieces > 1 ? c.pieces * c.size() : 0;
+  if (c.shared_b) elements += c.p.k * c.packed_cols(kLanes<T>) + 64;
+  return elements * static_cast<int64_t>(sizeof(T));
+}
+
+template <class T>
+void fast_matmul(const Call& call) {
+  const Cut c = cut<T>(problem_of(call));
+  const Problem& p = c.p;
+  const T* bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
+  T* y = call.out[0].as<T>();
+  const int64_t size = c.size();
+  if (c.steps == 0) {  // an empty sum
+    const int64_t all = c.outputs() * size;
+    for (int64_t i = 0; i < all; ++i) y[i] = bias ? bias[i % p.n] : T{0};
+    return;
+  }
+  T* packed = c.shared_b ? static_cast<T*>(call.scratch) : nullptr;
+  T* partial = static_cast<T*>(call.scratch);
+  if (packed) {
+    const T* b = call.in[1].as<T>();
+    const int64_t panels = ceil_div(p.n, kTileCols<T>);
+    partial += ceil_div(p.k * c.packed_cols(kLanes<T>), 16) * 16;
+    parallel_for(call, c.k_steps * panels, [&](int64_t task) {
+      const int64_t k0 = task / panels * kStep, j = task % panels * kTileCols<T>;
+      const int64_t len = min_of(kStep, p.k - k0);
+      const int cols = static_cast<int>(min_of(kTileCols<T>, p.n - j));
+      pack_panel(packed + k0 * c.packed_cols(kLanes<T>) + len * j, b + k0 * p.b_k + j * p.b_col, p.b_k, p.b_col, len,
+                 cols, whole_vectors<T>(cols));
+    });
+  }
+  const Product<T> product{c, call.in[0].as<T>(), call.in[1].as<T>(), bias, packed};
+  const int64_t row_blocks = c.row_blocks(), col_blocks = c.col_blocks();
+  parallel_for(call, c.outputs() * c.pieces * row_blocks * col_blocks, [&](int64_t task) {
+    const int64_t col = task % col_blocks;
+    const int64_t row = task / col_blocks % row_blocks;
+    const int64_t piece = task / (col_blocks * row_blocks) % c.pieces;
+    const int64_t g = task / (col_blocks * row_blocks * c.pieces);
+    T* to = c.pieces > 1 ? partial + piece * size : y + g * size;
+    product.block(to, g, p.m * row / row_blocks, p.m * (row + 1) / row_blocks, col * c.block_cols,
+                  min_of(p.n, (col + 1) * c.block_cols), c.steps * piece / c.pieces, c.steps * (piece + 1) / c.pieces,
+                  c.pieces == 1);
+  });
+  if (c.pieces > 1) sum_partials(call, y, partial, c.pieces, size, bias, p.n);
+}
+
+}  // namespace
 
 void matmul(const Call& call) {
-  const auto [ta, tb, sum_batch] = call.as<MatmulAttrs>();
-  const Shape &as = call.in[0].shape, &bs = call.in[1].shape;
-  const int64_t m = as.at(ta ? -1 : -2), k = as.at(ta ? -2 : -1), n = bs.at(tb ? -2 : -1);
-  const auto batch_of = [](const Shape& s) {
-    int64_t count = 1;
-    for (int i = 0; i + 2 < s.rank(); ++i) count *= s[i];
-    return count;
-  };
-  const int64_t batch_a = batch_of(as), batch_b = batch_of(bs),
-                batch = as.rank() > 2 ? batch_a : batch_b;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const T *a = call.in[0].as<T>(), *b = call.in[1].as<T>(),
-            *bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
-    T* y = call.out[0].as<T>();
-    parallel_for(call, (sum_batch ? 1 : batch) * m, [&](int64_t row) {
-      const int64_t i = row % m;
-      for (int64_t j = 0; j < n; ++j) {
-        T sum = bias ? bias[j] : T(0);
-        for (int64_t g = sum_batch ? 0 : row / m; g < (sum_batch ? batch : row / m + 1); ++g) {
-          const T* ag = a + (batch_a > 1 ? g : 0) * m * k;
-          const T* bg = b + (batch_b > 1 ? g : 0) * k * n;
-          for (int64_t q = 0; q < k; ++q)
-            sum += (ta ? ag[q * m + i] : ag[i * k + q]) * (tb ? bg[j * k + q] : bg[q * n + j]);
-        }
-        y[row * n + j] = sum;
-      }
-    });
+    call.exec->plain ? plain_matmul<T>(call) : fast_matmul<T>(call);
   });
 }
-int64_t matmul_scratch(const Call&) { return 0; }
+
+int64_t matmul_scratch(const Call& call) {
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    bytes = scratch_bytes<T>(cut<T>(problem_of(call)));
+  });
+  return bytes;
+}
 
 }  // namespace satin::cpu::SATIN_ISA

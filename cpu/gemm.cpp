@@ -1,0 +1,152 @@
+// The register tiles, compiled once per instruction set and shared by all kernel files of it.
+// Measured (bench/products, 1 core): see docs/architecture.md.
+#include "cpu/gemm.h"
+
+namespace satin::cpu::SATIN_ISA {
+namespace {
+
+// Rows of a along k: every third row has a pointer, x86 addresses reach the two rows behind it by
+// (pointer, stride, 1 or 2).  Hidden from the optimizer, which otherwise makes one pointer per row and
+// spills them.
+template <class T, int R>
+struct RowPointers {
+  static constexpr int kCount = (R + 2) / 3;
+  const T* p[kCount];
+  int64_t stride;
+
+  SATIN_INLINE RowPointers(const T* a, int64_t a_row, int64_t) : stride(a_row) {
+    repeat<kCount>([&](auto j) __attribute__((always_inline)) { p[j] = a + 3 * j * a_row; });
+  }
+  template <int I>
+  SATIN_INLINE T at() const {
+    return p[I / 3][(I % 3) * stride];
+  }
+  SATIN_INLINE void next() {
+    repeat<kCount>([&](auto j) __attribute__((always_inline)) {
+      ++p[j];
+      asm("" : "+r"(p[j]));
+    });
+  }
+};
+
+// Rows of a side by side: one pointer.
+template <class T, int R>
+struct ColumnPointer {
+  const T* p;
+  int64_t step;
+
+  SATIN_INLINE ColumnPointer(const T* a, int64_t, int64_t a_k) : p(a), step(a_k) {}
+  template <int I>
+  SATIN_INLINE T at() const {
+    return p[I];
+  }
+  SATIN_INLINE void next() {
+    p += step;
+    asm("" : "+r"(p));
+  }
+};
+
+template <class T, int R, int V, template <class, int> class Pointers>
+void run_tile(const Tile<T>& t) {
+  constexpr int kL = kLanes<T>;
+  Vec<T> sum[R][V];
+  repeat<V>([&](auto j) __attribute__((always_inline)) {
+    const Vec<T> start = t.bias ? load(t.bias + j * kL) : Vec<T>{};
+    repeat<R>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
+  });
+  const int64_t b_k = t.b_k;
+  for (int64_t o = 0; o < t.outer; ++o) {
+    for (int64_t r = 0; r < t.inner; ++r) {
+      Pointers<T, R> a(t.a + o * t.a_outer + r * t.a_inner, t.a_row, t.a_k);
+      const T* b = t.b + o * t.b_outer + r * t.b_inner;
+      for (int64_t k = t.len; k > 0; --k) {
+        Vec<T> row[V];
+        repeat<V>([&](auto j) __attribute__((always_inline)) { row[j] = load(b + j * kL); });
+        repeat<R>([&](auto i) __attribute__((always_inline)) {
+          const Vec<T> x = splat(a.template at<i>());
+          repeat<V>([&](auto j) __attribute__((always_inline)) { fma(sum[i][j], x, row[j]); });
+        });
+        a.next();
+        b += b_k;
+      }
+    }
+  }
+  if (t.cols == V * kL) {
+    T* c = t.c;
+    repeat<R>([&](auto i) __attribute__((always_inline)) {
+      repeat<V>([&](auto j) __attribute__((always_inline)) {
+        T* p = c + j * kL;
+        store(p, t.add ? load(p) + sum[i][j] : sum[i][j]);
+      });
+      c += t.c_row;
+    });
+  } else {
+    alignas(64) T row[R][V * kL];
+    repeat<R>([&](auto i) __attribute__((always_inline)) {
+      repeat<V>([&](auto j) __attribute__((always_inline)) { store(row[i] + j * kL, sum[i][j]); });
+    });
+    for (int i = 0; i < R; ++i) {
+      T* c = t.c + i * t.c_row;
+      for (int j = 0; j < t.cols; ++j) c[j] = t.add ? c[j] + row[i][j] : row[i][j];
+    }
+  }
+}
+
+template <class T, template <class, int> class Pointers>
+void choose_tile(const Tile<T>& t) {
+  using Run = void (*)(const Tile<T>&);
+  static constexpr auto kTable = []<int... R>(std::integer_sequence<int, R...>) {
+    struct Runs {
+      Run run[kTileRows][2];
+    };
+    return Runs{{{&run_tile<T, R + 1, 1, Pointers>, &run_tile<T, R + 1, 2, Pointers>}...}};
+  }
+  (std::make_integer_sequence<int, kTileRows>{});
+  kTable.run[t.rows - 1][t.cols > kLanes<T>](t);
+}
+
+}  // namespace
+
+template <class T>
+void tile(const Tile<T>& t) {
+  if (t.a_k == 1)
+    choose_tile<T, RowPointers>(t);
+  else
+    choose_tile<T, ColumnPointer>(t);
+}
+
+template <class T>
+void pack_panel(T* to, const T* b, int64_t b_k, int64_t b_col, int64_t len, int cols, int width) {
+  constexpr int kL = kLanes<T>;
+  if (b_col == 1 && cols == width) {
+    for (int64_t k = 0; k < len; ++k)
+      for (int j = 0; j < width; j += kL) store(to + k * width + j, load(b + k * b_k + j));
+    return;
+  }
+  for (int64_t k = 0; k < len; ++k) {
+    for (int j = 0; j < cols; ++j) to[k * width + j] = b[k * b_k + j * b_col];
+    for (int j = cols; j < width; ++j) to[k * width + j] = T{0};
+  }
+}
+
+template <class T>
+void sum_partials(const Call& call, T* y, const T* partial, int64_t pieces, int64_t size, const T* bias, int64_t cols) {
+  parallel_chunks(call, size, 4096, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) y[i] = partial[i];
+    for (int64_t p = 1; p < pieces; ++p) {
+      const T* from = partial + p * size;
+      for (int64_t i = begin; i < end; ++i) y[i] += from[i];
+    }
+    if (bias)
+      for (int64_t i = begin; i < end; ++i) y[i] += bias[i % cols];
+  });
+}
+
+template void tile(const Tile<float>&);
+template void tile(const Tile<double>&);
+template void pack_panel(float*, const float*, int64_t, int64_t, int64_t, int, int);
+template void pack_panel(double*, const double*, int64_t, int64_t, int64_t, int, int);
+template void sum_partials(const Call&, float*, const float*, int64_t, int64_t, const float*, int64_t);
+template void sum_partials(const Call&, double*, const double*, int64_t, int64_t, const double*, int64_t);
+
+}  // namespace satin::cpu::SATIN_ISA

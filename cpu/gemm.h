@@ -1,0 +1,77 @@
+// The register tile under every product: matmul, the convolutions, later the fused kernels.
+//
+//   c[i, j] (+)= bias[j] + sum over runs (o, r), k of  a(i, o, r, k) * b(o, r, k)[j]
+//
+// i runs over up to kTileRows rows, j over up to two vectors of columns.  All sums stay in registers over
+// the whole range of k, each a chain in rising k, so that a result never depends on how the rows
+// and columns around it were cut into tiles.  a is read where it lies, either along k (a_k = 1, rows
+// a_row apart) or along i (a_row = 1, steps of k a_k apart); b comes as rows of whole vectors.
+// Drivers cut the problem, pack what needs packing and call tile(); start reading at matmul.cpp.
+#pragma once
+
+#include "cpu/kernel.h"
+#include "cpu/vec.h"
+
+namespace satin::cpu::SATIN_ISA {
+
+// 32 vector registers hold 14 x 2 sums, 16 hold 6 x 2; the rest is for b and the broadcast of a.
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int kTileRows = 14;
+#else
+inline constexpr int kTileRows = 6;
+#endif
+inline constexpr int kTileVectors = 2;
+
+/// Columns of a full tile: the width of packed panels of b.
+template <class T>
+inline constexpr int kTileCols = kTileVectors * kLanes<T>;
+
+template <class T>
+struct Tile {
+  const T* a;
+  int64_t a_row, a_k;          ///< one of them is 1
+  const T* b;
+  int64_t b_k;                 ///< from one k to the next
+  int64_t outer = 1, inner = 1, len;  ///< runs: k in [0, len) for every (o, r)
+  int64_t a_outer = 0, a_inner = 0, b_outer = 0, b_inner = 0;
+  T* c;
+  int64_t c_row;
+  int rows;                    ///< 1 ... kTileRows
+  int cols;                    ///< 1 ... kTileCols; b has whole vectors nevertheless
+  const T* bias = nullptr;     ///< whole vectors; null: none
+  bool add = false;            ///< onto c, which otherwise is not read
+};
+
+template <class T>
+void tile(const Tile<T>& t);
+
+/// Panel of b: k rows of `width` (whole vectors) columns, the first `cols` of them copied from
+/// b(k, j) = b[k * b_k + j * b_col], the others 0.
+template <class T>
+void pack_panel(T* to, const T* b, int64_t b_k, int64_t b_col, int64_t len, int cols, int width);
+
+/// Columns padded to whole vectors.
+template <class T>
+constexpr int whole_vectors(int64_t cols) {
+  return static_cast<int>((cols + kLanes<T> - 1) / kLanes<T>) * kLanes<T>;
+}
+
+inline constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline constexpr int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+inline constexpr int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/// body(begin, count) over [begin, end) in the fewest pieces of at most `most`, as even as can be.
+template <class Body>
+SATIN_INLINE void for_even(int64_t begin, int64_t end, int64_t most, Body body) {
+  const int64_t n = end - begin, pieces = ceil_div(n, most);
+  for (int64_t p = 0; p < pieces; ++p) {
+    const int64_t from = n * p / pieces, to = n * (p + 1) / pieces;
+    body(begin + from, to - from);
+  }
+}
+
+/// y = sum over pieces of partial[piece] (+ bias along rows of `cols`), in rising order.
+template <class T>
+void sum_partials(const Call& call, T* y, const T* partial, int64_t pieces, int64_t size, const T* bias, int64_t cols);
+
+}  // namespace satin::cpu::SATIN_ISA

@@ -1,29 +1,428 @@
+// Convolution and its two adjoints.  First the meaning: one loop nest, three operations.  Below it the
+// fast way, all on the register tile of gemm.h and without copies of images.
+//
+// Channels lie last, so the values one row of the kernel needs are one run of KW * CIN neighbors; a
+// tile takes some neighboring pixels of one output row as its rows and reads these runs in the image.  Only
+// tiles at the left and right edge, where runs leave the image, read a padded copy of the few pixels
+// they need.  The gradient in x is the same product by phases of the stride: pixels of dx whose place
+// modulo the stride agrees meet the same taps of the kernel, a dense convolution with turned weights.
+// The gradient in w reads both images in place, a chunk of pixels being the sum; fixed pieces of rows have their own
+// partial results, added in order.
 #include "tensor/conv2d.h"
 
-#include "cpu/kernel.h"
+#include "cpu/gemm.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
 
-/// f(x offset, w offset, d offset) for every term of L.
+/// The shapes of the triple.
+struct Problem {
+  int64_t n, h, w, cin, oh, ow, cout, kh, kw;
+  int64_t stride, pad, dilation, groups;
+
+  int64_t group_in() const { return cin / groups; }
+  int64_t group_out() const { return cout / groups; }
+};
+
+Problem problem_of(const Call& call) {
+  const auto a = call.as<Conv2dAttrs>();
+  Problem p{};
+  p.n = a.input[0], p.h = a.input[1], p.w = a.input[2], p.cin = a.input[3];
+  p.kh = a.kernel[0], p.kw = a.kernel[1], p.cout = a.kernel[3];
+  p.stride = a.stride, p.pad = a.pad, p.dilation = a.dilation, p.groups = a.groups;
+  p.oh = (p.h + 2 * p.pad - p.dilation * (p.kh - 1) - 1) / p.stride + 1;
+  p.ow = (p.w + 2 * p.pad - p.dilation * (p.kw - 1) - 1) / p.stride + 1;
+  return p;
+}
+
+/// f(x, w, y) with the flat indices of all triples that meet in y[y] += x[x] * w[w].
 template <class F>
-void nest(const Conv2dAttrs& a, const Shape& d, F f) {
-  const Shape &x = a.input, &w = a.kernel;
-  const int64_t cg = w[2], og = w[3] / a.groups;
-  for (int64_t n = 0; n < x[0]; ++n)
-    for (int64_t oh = 0; oh < d[1]; ++oh)
-      for (int64_t ow = 0; ow < d[2]; ++ow)
-        for (int64_t kh = 0; kh < w[0]; ++kh)
-          for (int64_t kw = 0; kw < w[1]; ++kw) {
-            const int64_t i = oh * a.stride + kh * a.dilation - a.pad,
-                          j = ow * a.stride + kw * a.dilation - a.pad;
-            if (i < 0 || j < 0 || i >= x[1] || j >= x[2]) continue;
-            for (int64_t ci = 0; ci < cg; ++ci)
-              for (int64_t co = 0; co < w[3]; ++co)
-                f(((n * x[1] + i) * x[2] + j) * x[3] + co / og * cg + ci,
-                  ((kh * w[1] + kw) * cg + ci) * w[3] + co,
-                  ((n * d[1] + oh) * d[2] + ow) * w[3] + co);
+void every_product(const Problem& p, F f) {
+  const int64_t ci_n = p.group_in(), co_n = p.group_out();
+  for (int64_t n = 0; n < p.n; ++n)
+    for (int64_t oh = 0; oh < p.oh; ++oh)
+      for (int64_t ow = 0; ow < p.ow; ++ow)
+        for (int64_t kh = 0; kh < p.kh; ++kh)
+          for (int64_t kw = 0; kw < p.kw; ++kw) {
+            const int64_t ih = oh * p.stride + kh * p.dilation - p.pad;
+            const int64_t iw = ow * p.stride + kw * p.dilation - p.pad;
+            if (ih < 0 || ih >= p.h || iw < 0 || iw >= p.w) continue;
+            for (int64_t co = 0; co < p.cout; ++co)
+              for (int64_t ci = 0; ci < ci_n; ++ci)
+                f(((n * p.h + ih) * p.w + iw) * p.cin + co / co_n * ci_n + ci,
+                  ((kh * p.kw + kw) * ci_n + ci) * p.cout + co, ((n * p.oh + oh) * p.ow + ow) * p.cout + co);
           }
+}
+
+template <class T>
+void fill(T* y, int64_t n, const T* pattern, int64_t period) {
+  for (int64_t i = 0; i < n; ++i) y[i] = pattern ? pattern[i % period] : T{0};
+}
+
+template <class T>
+void plain_conv2d(const Call& call) {
+  const Problem p = problem_of(call);
+  const T* x = call.in[0].as<T>();
+  const T* w = call.in[1].as<T>();
+  T* y = call.out[0].as<T>();
+  fill(y, call.out[0].shape.size(), call.in.size() > 2 ? call.in[2].as<T>() : nullptr, p.cout);
+  every_product(p, [&](int64_t i, int64_t j, int64_t k) { y[k] += x[i] * w[j]; });
+}
+
+template <class T>
+void plain_input_grad(const Call& call) {
+  const T* dy = call.in[0].as<T>();
+  const T* w = call.in[1].as<T>();
+  T* dx = call.out[0].as<T>();
+  fill<T>(dx, call.out[0].shape.size(), nullptr, 1);
+  every_product(problem_of(call), [&](int64_t i, int64_t j, int64_t k) { dx[i] += dy[k] * w[j]; });
+}
+
+template <class T>
+void plain_weight_grad(const Call& call) {
+  const T* x = call.in[0].as<T>();
+  const T* dy = call.in[1].as<T>();
+  T* dw = call.out[0].as<T>();
+  fill<T>(dw, call.out[0].shape.size(), nullptr, 1);
+  every_product(problem_of(call), [&](int64_t i, int64_t j, int64_t k) { dw[j] += x[i] * dy[k]; });
+}
+
+// --- the fast way: forward, and the gradient in x ------------------------------------------
+
+constexpr int64_t kMaxPieces = 64;  // tasks of one pass, each with a buffer for edges
+constexpr int64_t kMinPixels = 256;  // in a task, about
+
+/// Along one axis: output t reads inputs t * step + first + k * spacing for taps k in [0, taps).
+struct Axis {
+  int64_t out, in, step, first, spacing, taps;
+
+  /// The taps of output t that lie inside: [low, high).
+  int64_t low(int64_t t) const { return min_of(taps, max_of(0, ceil_div_signed(-(t * step + first), spacing))); }
+  int64_t high(int64_t t) const {
+    return max_of(0, min_of(taps, ceil_div_signed(in - (t * step + first), spacing)));
+  }
+  /// The first output none of whose taps lies before the input, and the first one of whose taps lies
+  /// behind it.
+  int64_t inner_begin() const { return min_of(out, max_of(0, ceil_div_signed(-first, step))); }
+  int64_t inner_end() const {
+    const int64_t reach = in - 1 - first - (taps - 1) * spacing;
+    return reach < 0 ? 0 : min_of(out, reach / step + 1);
+  }
+
+  static int64_t ceil_div_signed(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : -(-a / b); }
+};
+
+/// A dense convolution of channels-last images; strides in elements.
+struct Pass {
+  int64_t images, groups, cin, cout;  ///< cin, cout: of one group
+  Axis rows, cols;
+  int64_t x_image, x_row, x_col, y_image, y_row, y_col;
+
+  int64_t depth() const { return rows.taps * cols.taps * cin; }
+  int64_t strip_cols() const { return (kTileRows - 1) * cols.step + (cols.taps - 1) * cols.spacing + 1; }
+  int64_t strip_size() const { return ceil_div(rows.taps * strip_cols() * cin, 16) * 16; }
+  template <class T>
+  int64_t packed_cols() const {
+    return whole_vectors<T>(cout);
+  }
+  /// Rows of output in one task, and the tasks.
+  int64_t all_rows() const { return images * rows.out; }
+  int64_t pieces() const {
+    return max_of(1, min_of(min_of(kMaxPieces, all_rows()), all_rows() * cols.out / kMinPixels));
+  }
+  template <class T>
+  int64_t packed_size() const {
+    return ceil_div(groups * depth() * packed_cols<T>(), 16) * 16;
+  }
+  template <class T>
+  int64_t scratch() const {  ///< elements: weights in panels, then an edge buffer per task
+    return packed_size<T>() + pieces() * strip_size();
+  }
+};
+
+/// One tile: `count` pixels from column u of output row t, all columns of a panel.
+template <class T>
+struct PassRun {
+  const Pass& p;
+  const T* x;
+  const T* packed;
+  T* y;
+  const T* bias;
+  T* strips;
+
+  const T* panel_of(int64_t group, int64_t j) const {
+    return packed + group * p.depth() * p.packed_cols<T>() + p.depth() * j;
+  }
+
+  /// Copies the inputs of output pixels [u, u + count) of row t to `strip`, zeros where there are none.
+  void copy_strip(T* strip, const T* image, int64_t t, int64_t u, int64_t count, int64_t low, int64_t high) const {
+    const int64_t cols = (count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1;
+    const int64_t from = u * p.cols.step + p.cols.first;
+    for (int64_t k = low; k < high; ++k) {
+      const T* row = image + (t * p.rows.step + p.rows.first + k * p.rows.spacing) * p.x_row;
+      for (int64_t v = from; v < from + cols; ++v) {
+        const bool inside = v >= 0 && v < p.cols.in;
+        for (int64_t c = 0; c < p.cin; ++c) *strip++ = inside ? row[v * p.x_col + c] : T{0};
+      }
+    }
+  }
+
+  void row(int64_t image, int64_t t, int64_t group, T* strip) const {
+    const T* in = x + image * p.x_image + group * p.cin;
+    T* out = y + image * p.y_image + t * p.y_row + group * p.cout;
+    const int64_t low = p.rows.low(t), high = max_of(low, p.rows.high(t));
+    const int64_t inner_begin = p.cols.inner_begin(), inner_end = p.cols.inner_end();
+        for_even(0, p.cols.out, kTileRows, [&](int64_t u, int64_t count) {
+      Tile<T> tile_args{};
+      const bool inner = u >= inner_begin && u + count <= inner_end;
+      const bool one_run = p.cols.spacing == 1 && (p.groups == 1 || !inner);
+      const int64_t pixel = inner ? p.x_col : p.cin;  // from one column of the input to the next
+      if (inner) {
+        tile_args.a = in + (t * p.rows.step + p.rows.first + low * p.rows.spacing) * p.x_row +
+                      (u * p.cols.step + p.cols.first) * p.x_col;
+        tile_args.a_outer = p.rows.spacing * p.x_row;
+      } else {
+        copy_strip(strip, in, t, u, count, low, high);
+        tile_args.a = strip;
+        tile_args.a_outer = ((count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1) * p.cin;
+      }
+      tile_args.a_row = p.cols.step * pixel;
+      tile_args.a_k = 1;
+      tile_args.outer = high - low;
+      tile_args.inner = one_run ? 1 : p.cols.taps;
+      tile_args.len = one_run ? p.cols.taps * p.cin : p.cin;
+      tile_args.a_inner = p.cols.spacing * pixel;
+      tile_args.c_row = p.y_col;
+      tile_args.rows = static_cast<int>(count);
+      for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
+        const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)), width = whole_vectors<T>(cols);
+        alignas(64) T bias_panel[kTileCols<T>];
+        if (bias) pack_panel(bias_panel, bias + group * p.cout + j, 0, 1, 1, cols, width);
+        Tile<T> one = tile_args;
+        one.b = panel_of(group, j) + low * p.cols.taps * p.cin * width;
+        one.b_k = width;
+        one.b_inner = one.len * width;
+        one.b_outer = p.cols.taps * p.cin * width;
+        one.c = out + u * p.y_col + j;
+        one.cols = cols;
+        one.bias = bias ? bias_panel : nullptr;
+        tile(one);
+      }
+    });
+  }
+};
+
+/// w(kh, kw, ci, co) of one group as elements base + kh * row + kw * col + ci * in + co * out.
+struct Weights {
+  int64_t base, row, col, in, out, group;
+};
+
+/// Runs a pass over all tasks.  scratch: Pass::scratch elements.
+template <class T>
+void run_pass(const Call& call, const Pass& p, const T* x, const T* w, const Weights& at, T* y, const T* bias,
+              T* scratch) {
+  if (p.all_rows() * p.cols.out * p.cout * p.groups == 0) return;
+  const int64_t panels = ceil_div(p.cout, kTileCols<T>), taps = p.rows.taps * p.cols.taps;
+  const PassRun<T> run{p, x, scratch, y, bias, scratch + p.packed_size<T>()};
+  parallel_for(call, p.groups * panels * taps, [&](int64_t task) {
+    const int64_t tap = task % taps, j = task / taps % panels * kTileCols<T>, group = task / (taps * panels);
+    const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)), width = whole_vectors<T>(cols);
+    const T* from = w + at.base + tap / p.cols.taps * at.row + tap % p.cols.taps * at.col + group * at.group + j * at.out;
+    pack_panel(const_cast<T*>(run.panel_of(group, j)) + tap * p.cin * width, from, at.in, at.out, p.cin, cols, width);
+  });
+  const int64_t pieces = p.pieces(), rows = p.all_rows();
+  parallel_for(call, pieces, [&](int64_t piece) {
+    T* strip = run.strips + piece * p.strip_size();
+    for (int64_t row = rows * piece / pieces; row < rows * (piece + 1) / pieces; ++row)
+      for (int64_t group = 0; group < p.groups; ++group) run.row(row / p.rows.out, row % p.rows.out, group, strip);
+  });
+}
+
+Pass forward_pass(const Problem& p) {
+  Pass pass{};
+  pass.images = p.n, pass.groups = p.groups, pass.cin = p.group_in(), pass.cout = p.group_out();
+  pass.rows = {p.oh, p.h, p.stride, -p.pad, p.dilation, p.kh};
+  pass.cols = {p.ow, p.w, p.stride, -p.pad, p.dilation, p.kw};
+  pass.x_image = p.h * p.w * p.cin, pass.x_row = p.w * p.cin, pass.x_col = p.cin;
+  pass.y_image = p.oh * p.ow * p.cout, pass.y_row = p.ow * p.cout, pass.y_col = p.cout;
+  if (p.kh == 1 && p.kw == 1 && p.stride == 1 && p.pad == 0) {  // rows need not end where the image's do
+    const int64_t pixels = p.n * p.h * p.w, row = 16 * kTileRows;
+    if (pixels % row == 0) {
+      pass.images = 1;
+      pass.rows.out = pass.rows.in = pixels / row;
+      pass.cols.out = pass.cols.in = row;
+      pass.x_row = row * p.cin, pass.y_row = row * p.cout;
+    }
+  }
+  return pass;
+}
+
+/// One axis of a phase of the gradient in x: which taps of the kernel its pixels meet.
+struct Phase {
+  Axis axis;
+  int64_t first_pixel;  ///< of dx; the next is one stride on
+  int64_t first_tap, tap_step;  ///< taps of the kernel, falling
+
+  /// Pixels i with (i + pad) mod stride = phase meet the outputs o = (i + pad - k * dilation) / stride.
+  static Phase of(int64_t phase, int64_t in, int64_t out, int64_t taps, const Problem& p) {
+    int64_t a = p.stride, b = p.dilation;
+    while (b) {
+      const int64_t rest = a % b;
+      a = b, b = rest;
+    }
+    const int64_t tap_step = p.stride / a, spacing = p.dilation / a;
+    int64_t k = 0;  // the first tap of this phase
+    while (k < tap_step && (phase - k * p.dilation) % p.stride != 0) ++k;
+    const int64_t count = k < tap_step && k < taps ? (taps - 1 - k) / tap_step + 1 : 0;
+    const int64_t last = k + (count - 1) * tap_step;
+    const int64_t pixel = ((phase - p.pad) % p.stride + p.stride) % p.stride;
+    Phase f{};
+    f.first_pixel = pixel;
+    f.first_tap = last;
+    f.tap_step = tap_step;
+    f.axis = {pixel < in ? (in - 1 - pixel) / p.stride + 1 : 0,
+              out,
+              1,
+              count ? (pixel + p.pad - last * p.dilation) / p.stride : 0,
+              spacing,
+              count};
+    return f;
+  }
+};
+
+Pass grad_pass(const Problem& p, const Phase& row, const Phase& col) {
+  Pass pass{};
+  pass.images = p.n, pass.groups = p.groups, pass.cin = p.group_out(), pass.cout = p.group_in();
+  pass.rows = row.axis, pass.cols = col.axis;
+  pass.x_image = p.oh * p.ow * p.cout, pass.x_row = p.ow * p.cout, pass.x_col = p.cout;
+  pass.y_image = p.h * p.w * p.cin, pass.y_row = p.stride * p.w * p.cin, pass.y_col = p.stride * p.cin;
+  if (pass.rows.taps == 0 || pass.cols.taps == 0) pass.rows.taps = pass.cols.taps = 0;
+  return pass;
+}
+
+/// f(pass, row phase, column phase) for every phase that has pixels.
+template <class F>
+void every_phase(const Problem& p, F f) {
+  for (int64_t i = 0; i < min_of(p.stride, p.h); ++i)
+    for (int64_t j = 0; j < min_of(p.stride, p.w); ++j) {
+      const Phase row = Phase::of((i + p.pad) % p.stride, p.h, p.oh, p.kh, p);
+      const Phase col = Phase::of((j + p.pad) % p.stride, p.w, p.ow, p.kw, p);
+      f(grad_pass(p, row, col), row, col);
+    }
+}
+
+template <class T>
+void fast_conv2d(const Call& call) {
+  const Problem p = problem_of(call);
+  const Weights at{0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
+  run_pass(call, forward_pass(p), call.in[0].as<T>(), call.in[1].as<T>(), at, call.out[0].as<T>(),
+           call.in.size() > 2 ? call.in[2].as<T>() : nullptr, static_cast<T*>(call.scratch));
+}
+
+template <class T>
+void fast_input_grad(const Call& call) {
+  const Problem p = problem_of(call);
+  const int64_t tap_col = p.group_in() * p.cout, tap_row = p.kw * tap_col;
+  every_phase(p, [&](const Pass& pass, const Phase& row, const Phase& col) {
+    const Weights at{row.first_tap * tap_row + col.first_tap * tap_col, -row.tap_step * tap_row,
+                     -col.tap_step * tap_col, 1, p.cout, p.group_out()};
+    T* y = call.out[0].as<T>() + (row.first_pixel * p.w + col.first_pixel) * p.cin;
+    run_pass<T>(call, pass, call.in[0].as<T>(), call.in[1].as<T>(), at, y, nullptr, static_cast<T*>(call.scratch));
+  });
+}
+
+// --- the fast way: the gradient in w ---------------------------------------------------------
+
+/// Rows of dy in one sum of a tile: the rows of x and dy that it reads stay in the L2 cache.
+constexpr int64_t kSumPixels = 512;
+
+struct Sums {
+  int64_t rows_per_step, steps_per_image, steps, pieces;
+};
+
+template <class T>
+Sums sums_of(const Problem& p) {
+  Sums s{};
+  s.rows_per_step = max_of(1, min_of(p.oh, kSumPixels / max_of(1, p.ow)));
+  s.steps_per_image = ceil_div(p.oh, s.rows_per_step);
+  s.steps = p.n * s.steps_per_image;
+  const int64_t bytes = p.kh * p.kw * p.group_in() * p.cout * static_cast<int64_t>(sizeof(T));
+  s.pieces = max_of(1, min_of(min_of(32, s.steps), (int64_t{8} << 20) / max_of(1, bytes)));
+  return s;
+}
+
+/// Columns of dy that do not fill vectors are copied, a step at a time.
+template <class T>
+int64_t tail_size(const Problem& p, const Sums& s) {
+  return p.group_out() % kLanes<T> ? s.rows_per_step * p.ow * kLanes<T> : 0;
+}
+
+template <class T>
+void weight_grad_step(const Problem& p, const Sums& s, int64_t step, const T* x, const T* dy, T* dw, bool add,
+                      T* tail) {
+  const int64_t n = step / s.steps_per_image, first = step % s.steps_per_image * s.rows_per_step;
+  const int64_t last = min_of(p.oh, first + s.rows_per_step);
+  const int64_t ci_n = p.group_in(), co_n = p.group_out(), whole = co_n / kLanes<T> * kLanes<T>;
+  const T* image = x + n * p.h * p.w * p.cin;
+  const T* dy_step = dy + (n * p.oh + first) * p.ow * p.cout;
+  for (int64_t group = 0; group < p.groups; ++group) {
+    if (whole < co_n)
+      pack_panel(tail, dy_step + group * co_n + whole, p.cout, 1, (last - first) * p.ow,
+                 static_cast<int>(co_n - whole), kLanes<T>);
+    for (int64_t kh = 0; kh < p.kh; ++kh)
+      for (int64_t kw = 0; kw < p.kw; ++kw) {
+        // The outputs whose tap lies inside, as one axis with a single tap.
+        const Axis row{p.oh, p.h, p.stride, kh * p.dilation - p.pad, 1, 1};
+        const Axis col{p.ow, p.w, p.stride, kw * p.dilation - p.pad, 1, 1};
+        const int64_t r0 = max_of(first, row.inner_begin()), r1 = max_of(r0, min_of(last, row.inner_end()));
+        const int64_t c0 = col.inner_begin(), c1 = max_of(c0, col.inner_end());
+        T* to = dw + (kh * p.kw + kw) * ci_n * p.cout + group * co_n;
+        for (int64_t j = 0, step_cols = 0; j < co_n; j += step_cols) {
+          step_cols = j + kTileCols<T> <= whole ? kTileCols<T> : kLanes<T>;
+          const int64_t n_cols = min_of(step_cols, co_n - j);
+          const bool in_tail = j >= whole;
+          for_even(0, ci_n, kTileRows, [&](int64_t i, int64_t count) {
+            Tile<T> t{};
+            t.a = image + ((r0 * p.stride + row.first) * p.w + c0 * p.stride + col.first) * p.cin + group * ci_n + i;
+            t.a_row = 1;
+            t.a_k = p.stride * p.cin;
+            t.outer = r1 - r0;
+            t.inner = 1;
+            t.len = c1 - c0;
+            t.a_outer = p.stride * p.w * p.cin;
+            const int64_t pixel = in_tail ? kLanes<T> : p.cout;
+            t.b = in_tail ? tail : dy_step + group * co_n + j;
+            t.b += ((r0 - first) * p.ow + c0) * pixel;
+            t.b_k = pixel;
+            t.b_outer = p.ow * pixel;
+            t.c = to + i * p.cout + j;
+            t.c_row = p.cout;
+            t.rows = static_cast<int>(count);
+            t.cols = static_cast<int>(n_cols);
+            t.add = add;
+            tile(t);
+          });
+        }
+      }
+  }
+}
+
+template <class T>
+void fast_weight_grad(const Call& call) {
+  const Problem p = problem_of(call);
+  const Sums s = sums_of<T>(p);
+  T* dw = call.out[0].as<T>();
+  const int64_t size = call.out[0].shape.size();
+  if (s.steps == 0) return fill<T>(dw, size, nullptr, 1);
+  T* partial = s.pieces > 1 ? static_cast<T*>(call.scratch) : dw;
+  T* tails = static_cast<T*>(call.scratch) + (s.pieces > 1 ? s.pieces * size : 0);
+  parallel_for(call, s.pieces, [&](int64_t piece) {
+    const int64_t begin = s.steps * piece / s.pieces, end = s.steps * (piece + 1) / s.pieces;
+    for (int64_t step = begin; step < end; ++step)
+      weight_grad_step(p, s, step, call.in[0].as<T>(), call.in[1].as<T>(), partial + piece * size, step > begin,
+                       tails + piece * tail_size<T>(p, s));
+  });
+  if (s.pieces > 1) sum_partials<T>(call, dw, partial, s.pieces, size, nullptr, 1);
 }
 
 }  // namespace
@@ -31,37 +430,51 @@ void nest(const Conv2dAttrs& a, const Shape& d, F f) {
 void conv2d(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const T *x = call.in[0].as<T>(), *w = call.in[1].as<T>();
-    T* d = call.out[0].as<T>();
-    const int64_t c = call.out[0].shape[3];
-    for (int64_t i = 0; i < call.out[0].shape.size(); ++i)
-      d[i] = call.in.size() > 2 ? call.in[2].as<T>()[i % c] : T(0);
-    nest(call.as<Conv2dAttrs>(), call.out[0].shape,
-         [&](int64_t i, int64_t j, int64_t k) { d[k] += x[i] * w[j]; });
+    call.exec->plain ? plain_conv2d<T>(call) : fast_conv2d<T>(call);
   });
 }
+
+int64_t conv2d_scratch(const Call& call) {
+  const Pass pass = forward_pass(problem_of(call));
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) { bytes = pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)); });
+  return bytes;
+}
+
 void conv2d_input_grad(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const T *d = call.in[0].as<T>(), *w = call.in[1].as<T>();
-    T* x = call.out[0].as<T>();
-    for (int64_t i = 0; i < call.out[0].shape.size(); ++i) x[i] = 0;
-    nest(call.as<Conv2dAttrs>(), call.in[0].shape,
-         [&](int64_t i, int64_t j, int64_t k) { x[i] += d[k] * w[j]; });
+    call.exec->plain ? plain_input_grad<T>(call) : fast_input_grad<T>(call);
   });
 }
+
+int64_t conv2d_input_grad_scratch(const Call& call) {
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    every_phase(problem_of(call), [&](const Pass& pass, const Phase&, const Phase&) {
+      bytes = max_of(bytes, pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)));
+    });
+  });
+  return bytes;
+}
+
 void conv2d_weight_grad(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const T *x = call.in[0].as<T>(), *d = call.in[1].as<T>();
-    T* w = call.out[0].as<T>();
-    for (int64_t i = 0; i < call.out[0].shape.size(); ++i) w[i] = 0;
-    nest(call.as<Conv2dAttrs>(), call.in[1].shape,
-         [&](int64_t i, int64_t j, int64_t k) { w[j] += x[i] * d[k]; });
+    call.exec->plain ? plain_weight_grad<T>(call) : fast_weight_grad<T>(call);
   });
 }
-int64_t conv2d_scratch(const Call&) { return 0; }
-int64_t conv2d_input_grad_scratch(const Call&) { return 0; }
-int64_t conv2d_weight_grad_scratch(const Call&) { return 0; }
+
+int64_t conv2d_weight_grad_scratch(const Call& call) {
+  const Problem p = problem_of(call);
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const Sums s = sums_of<T>(p);
+    const int64_t elements = (s.pieces > 1 ? s.pieces * call.out[0].shape.size() : 0) + s.pieces * tail_size<T>(p, s);
+    bytes = elements * static_cast<int64_t>(sizeof(T));
+  });
+  return bytes;
+}
 
 }  // namespace satin::cpu::SATIN_ISA

@@ -1,13 +1,13 @@
-// Convolution and its two adjoints.  First the meaning: one loop nest, three operations.  Below it the
-// fast way, all on the register tile of gemm.h and without copies of images.
+// Convolution and its two adjoints.  First the meaning: one loop nest, three operations.  Below it
+// the fast way, all on the register tile of gemm.h and without copies of images.
 //
 // Channels lie last, so the values one row of the kernel needs are one run of KW * CIN neighbors; a
-// tile takes some neighboring pixels of one output row as its rows and reads these runs in the image.  Only
-// tiles at the left and right edge, where runs leave the image, read a padded copy of the few pixels
-// they need.  The gradient in x is the same product by phases of the stride: pixels of dx whose place
-// modulo the stride agrees meet the same taps of the kernel, a dense convolution with turned weights.
-// The gradient in w reads both images in place, a chunk of pixels being the sum; fixed pieces of rows have their own
-// partial results, added in order.
+// tile takes some neighboring pixels of one output row as its rows and reads these runs in the
+// image.  Only tiles at the left and right edge, where runs leave the image, read a padded copy of
+// the few pixels they need.  The gradient in x is the same product by phases of the stride: pixels
+// of dx whose place modulo the stride agrees meet the same taps of the kernel, a dense convolution
+// with turned weights. The gradient in w reads both images in place, a chunk of pixels being the
+// sum; fixed pieces of rows have their own partial results, added in order.
 #include "tensor/conv2d.h"
 
 #include "cpu/gemm.h"
@@ -50,7 +50,8 @@ void every_product(const Problem& p, F f) {
             for (int64_t co = 0; co < p.cout; ++co)
               for (int64_t ci = 0; ci < ci_n; ++ci)
                 f(((n * p.h + ih) * p.w + iw) * p.cin + co / co_n * ci_n + ci,
-                  ((kh * p.kw + kw) * ci_n + ci) * p.cout + co, ((n * p.oh + oh) * p.ow + ow) * p.cout + co);
+                  ((kh * p.kw + kw) * ci_n + ci) * p.cout + co,
+                  ((n * p.oh + oh) * p.ow + ow) * p.cout + co);
           }
 }
 
@@ -89,7 +90,7 @@ void plain_weight_grad(const Call& call) {
 
 // --- the fast way: forward, and the gradient in x ------------------------------------------
 
-constexpr int64_t kMaxPieces = 64;  // tasks of one pass, each with a buffer for edges
+constexpr int64_t kMaxPieces = 64;   // tasks of one pass, each with a buffer for edges
 constexpr int64_t kMinPixels = 256;  // in a task, about
 
 /// Along one axis: output t reads inputs t * step + first + k * spacing for taps k in [0, taps).
@@ -97,19 +98,23 @@ struct Axis {
   int64_t out, in, step, first, spacing, taps;
 
   /// The taps of output t that lie inside: [low, high).
-  int64_t low(int64_t t) const { return min_of(taps, max_of(0, ceil_div_signed(-(t * step + first), spacing))); }
+  int64_t low(int64_t t) const {
+    return min_of(taps, max_of(0, ceil_div_signed(-(t * step + first), spacing)));
+  }
   int64_t high(int64_t t) const {
     return max_of(0, min_of(taps, ceil_div_signed(in - (t * step + first), spacing)));
   }
-  /// The first output none of whose taps lies before the input, and the first one of whose taps lies
-  /// behind it.
+  /// The first output none of whose taps lies before the input, and the first one of whose taps
+  /// lies behind it.
   int64_t inner_begin() const { return min_of(out, max_of(0, ceil_div_signed(-first, step))); }
   int64_t inner_end() const {
     const int64_t reach = in - 1 - first - (taps - 1) * spacing;
     return reach < 0 ? 0 : min_of(out, reach / step + 1);
   }
 
-  static int64_t ceil_div_signed(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : -(-a / b); }
+  static int64_t ceil_div_signed(int64_t a, int64_t b) {
+    return a > 0 ? (a + b - 1) / b : -(-a / b);
+  }
 };
 
 /// A dense convolution of channels-last images; strides in elements.
@@ -119,7 +124,9 @@ struct Pass {
   int64_t x_image, x_row, x_col, y_image, y_row, y_col;
 
   int64_t depth() const { return rows.taps * cols.taps * cin; }
-  int64_t strip_cols() const { return (kTileRows - 1) * cols.step + (cols.taps - 1) * cols.spacing + 1; }
+  int64_t strip_cols() const {
+    return (kTileRows - 1) * cols.step + (cols.taps - 1) * cols.spacing + 1;
+  }
   int64_t strip_size() const { return ceil_div(rows.taps * strip_cols() * cin, 16) * 16; }
   template <class T>
   int64_t packed_cols() const {
@@ -154,8 +161,15 @@ struct PassRun {
     return packed + group * p.depth() * p.packed_cols<T>() + p.depth() * j;
   }
 
-  /// Copies the inputs of output pixels [u, u + count) of row t to `strip`, zeros where there are none.
-  void copy_strip(T* strip, const T* image, int64_t t, int64_t u, int64_t count, int64_t low, int64_t high) const {
+  /// Copies the inputs of output pixels [u, u + count) of row t to `strip`, zeros where there are
+  /// none.
+  void copy_strip(T* strip,
+                  const T* image,
+                  int64_t t,
+                  int64_t u,
+                  int64_t count,
+                  int64_t low,
+                  int64_t high) const {
     const int64_t cols = (count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1;
     const int64_t from = u * p.cols.step + p.cols.first;
     for (int64_t k = low; k < high; ++k) {
@@ -172,7 +186,7 @@ struct PassRun {
     T* out = y + image * p.y_image + t * p.y_row + group * p.cout;
     const int64_t low = p.rows.low(t), high = max_of(low, p.rows.high(t));
     const int64_t inner_begin = p.cols.inner_begin(), inner_end = p.cols.inner_end();
-        for_even(0, p.cols.out, kTileRows, [&](int64_t u, int64_t count) {
+    for_even(0, p.cols.out, kTileRows, [&](int64_t u, int64_t count) {
       Tile<T> tile_args{};
       const bool inner = u >= inner_begin && u + count <= inner_end;
       const bool one_run = p.cols.spacing == 1 && (p.groups == 1 || !inner);
@@ -184,7 +198,8 @@ struct PassRun {
       } else {
         copy_strip(strip, in, t, u, count, low, high);
         tile_args.a = strip;
-        tile_args.a_outer = ((count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1) * p.cin;
+        tile_args.a_outer =
+            ((count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1) * p.cin;
       }
       tile_args.a_row = p.cols.step * pixel;
       tile_args.a_k = 1;
@@ -195,7 +210,8 @@ struct PassRun {
       tile_args.c_row = p.y_col;
       tile_args.rows = static_cast<int>(count);
       for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
-        const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)), width = whole_vectors<T>(cols);
+        const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)),
+                  width = whole_vectors<T>(cols);
         alignas(64) T bias_panel[kTileCols<T>];
         if (bias) pack_panel(bias_panel, bias + group * p.cout + j, 0, 1, 1, cols, width);
         Tile<T> one = tile_args;
@@ -219,22 +235,33 @@ struct Weights {
 
 /// Runs a pass over all tasks.  scratch: Pass::scratch elements.
 template <class T>
-void run_pass(const Call& call, const Pass& p, const T* x, const T* w, const Weights& at, T* y, const T* bias,
+void run_pass(const Call& call,
+              const Pass& p,
+              const T* x,
+              const T* w,
+              const Weights& at,
+              T* y,
+              const T* bias,
               T* scratch) {
   if (p.all_rows() * p.cols.out * p.cout * p.groups == 0) return;
   const int64_t panels = ceil_div(p.cout, kTileCols<T>), taps = p.rows.taps * p.cols.taps;
   const PassRun<T> run{p, x, scratch, y, bias, scratch + p.packed_size<T>()};
   parallel_for(call, p.groups * panels * taps, [&](int64_t task) {
-    const int64_t tap = task % taps, j = task / taps % panels * kTileCols<T>, group = task / (taps * panels);
-    const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)), width = whole_vectors<T>(cols);
-    const T* from = w + at.base + tap / p.cols.taps * at.row + tap % p.cols.taps * at.col + group * at.group + j * at.out;
-    pack_panel(const_cast<T*>(run.panel_of(group, j)) + tap * p.cin * width, from, at.in, at.out, p.cin, cols, width);
+    const int64_t tap = task % taps, j = task / taps % panels * kTileCols<T>,
+                  group = task / (taps * panels);
+    const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)),
+              width = whole_vectors<T>(cols);
+    const T* from = w + at.base + tap / p.cols.taps * at.row + tap % p.cols.taps * at.col +
+                    group * at.group + j * at.out;
+    pack_panel(const_cast<T*>(run.panel_of(group, j)) + tap * p.cin * width, from, at.in, at.out,
+               p.cin, cols, width);
   });
   const int64_t pieces = p.pieces(), rows = p.all_rows();
   parallel_for(call, pieces, [&](int64_t piece) {
     T* strip = run.strips + piece * p.strip_size();
     for (int64_t row = rows * piece / pieces; row < rows * (piece + 1) / pieces; ++row)
-      for (int64_t group = 0; group < p.groups; ++group) run.row(row / p.rows.out, row % p.rows.out, group, strip);
+      for (int64_t group = 0; group < p.groups; ++group)
+        run.row(row / p.rows.out, row % p.rows.out, group, strip);
   });
 }
 
@@ -245,7 +272,8 @@ Pass forward_pass(const Problem& p) {
   pass.cols = {p.ow, p.w, p.stride, -p.pad, p.dilation, p.kw};
   pass.x_image = p.h * p.w * p.cin, pass.x_row = p.w * p.cin, pass.x_col = p.cin;
   pass.y_image = p.oh * p.ow * p.cout, pass.y_row = p.ow * p.cout, pass.y_col = p.cout;
-  if (p.kh == 1 && p.kw == 1 && p.stride == 1 && p.pad == 0) {  // rows need not end where the image's do
+  if (p.kh == 1 && p.kw == 1 && p.stride == 1 &&
+      p.pad == 0) {  // rows need not end where the image's do
     const int64_t pixels = p.n * p.h * p.w, row = 16 * kTileRows;
     if (pixels % row == 0) {
       pass.images = 1;
@@ -260,10 +288,11 @@ Pass forward_pass(const Problem& p) {
 /// One axis of a phase of the gradient in x: which taps of the kernel its pixels meet.
 struct Phase {
   Axis axis;
-  int64_t first_pixel;  ///< of dx; the next is one stride on
+  int64_t first_pixel;          ///< of dx; the next is one stride on
   int64_t first_tap, tap_step;  ///< taps of the kernel, falling
 
-  /// Pixels i with (i + pad) mod stride = phase meet the outputs o = (i + pad - k * dilation) / stride.
+  /// Pixels i with (i + pad) mod stride = phase meet the outputs o = (i + pad - k * dilation) /
+  /// stride.
   static Phase of(int64_t phase, int64_t in, int64_t out, int64_t taps, const Problem& p) {
     int64_t a = p.stride, b = p.dilation;
     while (b) {
@@ -280,12 +309,8 @@ struct Phase {
     f.first_pixel = pixel;
     f.first_tap = last;
     f.tap_step = tap_step;
-    f.axis = {pixel < in ? (in - 1 - pixel) / p.stride + 1 : 0,
-              out,
-              1,
-              count ? (pixel + p.pad - last * p.dilation) / p.stride : 0,
-              spacing,
-              count};
+    f.axis = {pixel < in ? (in - 1 - pixel) / p.stride + 1 : 0,           out,     1,
+              count ? (pixel + p.pad - last * p.dilation) / p.stride : 0, spacing, count};
     return f;
   }
 };
@@ -295,7 +320,8 @@ Pass grad_pass(const Problem& p, const Phase& row, const Phase& col) {
   pass.images = p.n, pass.groups = p.groups, pass.cin = p.group_out(), pass.cout = p.group_in();
   pass.rows = row.axis, pass.cols = col.axis;
   pass.x_image = p.oh * p.ow * p.cout, pass.x_row = p.ow * p.cout, pass.x_col = p.cout;
-  pass.y_image = p.h * p.w * p.cin, pass.y_row = p.stride * p.w * p.cin, pass.y_col = p.stride * p.cin;
+  pass.y_image = p.h * p.w * p.cin, pass.y_row = p.stride * p.w * p.cin,
+  pass.y_col = p.stride * p.cin;
   if (pass.rows.taps == 0 || pass.cols.taps == 0) pass.rows.taps = pass.cols.taps = 0;
   return pass;
 }
@@ -314,7 +340,8 @@ void every_phase(const Problem& p, F f) {
 template <class T>
 void fast_conv2d(const Call& call) {
   const Problem p = problem_of(call);
-  const Weights at{0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
+  const Weights at{
+      0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
   run_pass(call, forward_pass(p), call.in[0].as<T>(), call.in[1].as<T>(), at, call.out[0].as<T>(),
            call.in.size() > 2 ? call.in[2].as<T>() : nullptr, static_cast<T*>(call.scratch));
 }
@@ -324,10 +351,15 @@ void fast_input_grad(const Call& call) {
   const Problem p = problem_of(call);
   const int64_t tap_col = p.group_in() * p.cout, tap_row = p.kw * tap_col;
   every_phase(p, [&](const Pass& pass, const Phase& row, const Phase& col) {
-    const Weights at{row.first_tap * tap_row + col.first_tap * tap_col, -row.tap_step * tap_row,
-                     -col.tap_step * tap_col, 1, p.cout, p.group_out()};
+    const Weights at{row.first_tap * tap_row + col.first_tap * tap_col,
+                     -row.tap_step * tap_row,
+                     -col.tap_step * tap_col,
+                     1,
+                     p.cout,
+                     p.group_out()};
     T* y = call.out[0].as<T>() + (row.first_pixel * p.w + col.first_pixel) * p.cin;
-    run_pass<T>(call, pass, call.in[0].as<T>(), call.in[1].as<T>(), at, y, nullptr, static_cast<T*>(call.scratch));
+    run_pass<T>(call, pass, call.in[0].as<T>(), call.in[1].as<T>(), at, y, nullptr,
+                static_cast<T*>(call.scratch));
   });
 }
 
@@ -358,7 +390,13 @@ int64_t tail_size(const Problem& p, const Sums& s) {
 }
 
 template <class T>
-void weight_grad_step(const Problem& p, const Sums& s, int64_t step, const T* x, const T* dy, T* dw, bool add,
+void weight_grad_step(const Problem& p,
+                      const Sums& s,
+                      int64_t step,
+                      const T* x,
+                      const T* dy,
+                      T* dw,
+                      bool add,
                       T* tail) {
   const int64_t n = step / s.steps_per_image, first = step % s.steps_per_image * s.rows_per_step;
   const int64_t last = min_of(p.oh, first + s.rows_per_step);
@@ -374,7 +412,8 @@ void weight_grad_step(const Problem& p, const Sums& s, int64_t step, const T* x,
         // The outputs whose tap lies inside, as one axis with a single tap.
         const Axis row{p.oh, p.h, p.stride, kh * p.dilation - p.pad, 1, 1};
         const Axis col{p.ow, p.w, p.stride, kw * p.dilation - p.pad, 1, 1};
-        const int64_t r0 = max_of(first, row.inner_begin()), r1 = max_of(r0, min_of(last, row.inner_end()));
+        const int64_t r0 = max_of(first, row.inner_begin()),
+                      r1 = max_of(r0, min_of(last, row.inner_end()));
         const int64_t c0 = col.inner_begin(), c1 = max_of(c0, col.inner_end());
         T* to = dw + (kh * p.kw + kw) * ci_n * p.cout + group * co_n;
         for (int64_t j = 0, step_cols = 0; j < co_n; j += step_cols) {
@@ -383,7 +422,8 @@ void weight_grad_step(const Problem& p, const Sums& s, int64_t step, const T* x,
           const bool in_tail = j >= whole;
           for_even(0, ci_n, kTileRows, [&](int64_t i, int64_t count) {
             Tile<T> t{};
-            t.a = image + ((r0 * p.stride + row.first) * p.w + c0 * p.stride + col.first) * p.cin + group * ci_n + i;
+            t.a = image + ((r0 * p.stride + row.first) * p.w + c0 * p.stride + col.first) * p.cin +
+                  group * ci_n + i;
             t.a_row = 1;
             t.a_k = p.stride * p.cin;
             t.outer = r1 - r0;
@@ -419,8 +459,8 @@ void fast_weight_grad(const Call& call) {
   parallel_for(call, s.pieces, [&](int64_t piece) {
     const int64_t begin = s.steps * piece / s.pieces, end = s.steps * (piece + 1) / s.pieces;
     for (int64_t step = begin; step < end; ++step)
-      weight_grad_step(p, s, step, call.in[0].as<T>(), call.in[1].as<T>(), partial + piece * size, step > begin,
-                       tails + piece * tail_size<T>(p, s));
+      weight_grad_step(p, s, step, call.in[0].as<T>(), call.in[1].as<T>(), partial + piece * size,
+                       step > begin, tails + piece * tail_size<T>(p, s));
   });
   if (s.pieces > 1) sum_partials<T>(call, dw, partial, s.pieces, size, nullptr, 1);
 }
@@ -437,7 +477,8 @@ void conv2d(const Call& call) {
 int64_t conv2d_scratch(const Call& call) {
   const Pass pass = forward_pass(problem_of(call));
   int64_t bytes = 0;
-  with_type(call.out[0].dtype, [&](auto t) { bytes = pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)); });
+  with_type(call.out[0].dtype,
+            [&](auto t) { bytes = pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)); });
   return bytes;
 }
 
@@ -471,7 +512,8 @@ int64_t conv2d_weight_grad_scratch(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
     const Sums s = sums_of<T>(p);
-    const int64_t elements = (s.pieces > 1 ? s.pieces * call.out[0].shape.size() : 0) + s.pieces * tail_size<T>(p, s);
+    const int64_t elements =
+        (s.pieces > 1 ? s.pieces * call.out[0].shape.size() : 0) + s.pieces * tail_size<T>(p, s);
     bytes = elements * static_cast<int64_t>(sizeof(T));
   });
   return bytes;

@@ -6,8 +6,8 @@ namespace satin::cpu::SATIN_ISA {
 namespace {
 
 // Rows of a along k: every third row has a pointer, x86 addresses reach the two rows behind it by
-// (pointer, stride, 1 or 2).  Hidden from the optimizer, which otherwise makes one pointer per row and
-// spills them.
+// (pointer, stride, 1 or 2).  Hidden from the optimizer, which otherwise makes one pointer per row
+// and spills them.
 template <class T, int R>
 struct RowPointers {
   static constexpr int kCount = (R + 2) / 3;
@@ -17,13 +17,14 @@ struct RowPointers {
   SATIN_INLINE RowPointers(const T* a, int64_t a_row, int64_t) : stride(a_row) {
     repeat<kCount>([&](auto j) __attribute__((always_inline)) { p[j] = a + 3 * j * a_row; });
   }
-  template <int I>
+  template <int I, int K>
   SATIN_INLINE T at() const {
-    return p[I / 3][(I % 3) * stride];
+    return p[I / 3][(I % 3) * stride + K];
   }
+  template <int K>
   SATIN_INLINE void next() {
     repeat<kCount>([&](auto j) __attribute__((always_inline)) {
-      ++p[j];
+      p[j] += K;
       asm("" : "+r"(p[j]));
     });
   }
@@ -36,15 +37,31 @@ struct ColumnPointer {
   int64_t step;
 
   SATIN_INLINE ColumnPointer(const T* a, int64_t, int64_t a_k) : p(a), step(a_k) {}
-  template <int I>
+  template <int I, int K>
   SATIN_INLINE T at() const {
-    return p[I];
+    return p[K * step + I];
   }
+  template <int K>
   SATIN_INLINE void next() {
-    p += step;
+    p += K * step;
     asm("" : "+r"(p));
   }
 };
+
+/// K steps of k.
+template <int K, class T, int R, int V, class Pointers>
+SATIN_INLINE void steps(Vec<T> (&sum)[R][V], Pointers& a, const T*& b, int64_t b_k) {
+  repeat<K>([&](auto k) __attribute__((always_inline)) {
+    Vec<T> row[V];
+    repeat<V>([&](auto j) __attribute__((always_inline)) { row[j] = load(b + j * kLanes<T>); });
+    repeat<R>([&](auto i) __attribute__((always_inline)) {
+      const Vec<T> x = splat(a.template at<i, k>());
+      repeat<V>([&](auto j) __attribute__((always_inline)) { fma(sum[i][j], x, row[j]); });
+    });
+    b += b_k;
+  });
+  a.template next<K>();
+}
 
 template <class T, int R, int V, template <class, int> class Pointers>
 void run_tile(const Tile<T>& t) {
@@ -54,21 +71,22 @@ void run_tile(const Tile<T>& t) {
     const Vec<T> start = t.bias ? load(t.bias + j * kL) : Vec<T>{};
     repeat<R>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
   });
-  const int64_t b_k = t.b_k;
+  constexpr int kUnroll =
+      V == 1 ? 2 : 1;  // a narrow tile is short of instructions, not of products
+  const char* ahead = static_cast<const char*>(t.ahead ? t.ahead : t.a);
+  const int64_t ahead_step = t.ahead ? 64 * kUnroll : 0, b_k = t.b_k;
   for (int64_t o = 0; o < t.outer; ++o) {
     for (int64_t r = 0; r < t.inner; ++r) {
       Pointers<T, R> a(t.a + o * t.a_outer + r * t.a_inner, t.a_row, t.a_k);
       const T* b = t.b + o * t.b_outer + r * t.b_inner;
-      for (int64_t k = t.len; k > 0; --k) {
-        Vec<T> row[V];
-        repeat<V>([&](auto j) __attribute__((always_inline)) { row[j] = load(b + j * kL); });
-        repeat<R>([&](auto i) __attribute__((always_inline)) {
-          const Vec<T> x = splat(a.template at<i>());
-          repeat<V>([&](auto j) __attribute__((always_inline)) { fma(sum[i][j], x, row[j]); });
-        });
-        a.next();
-        b += b_k;
+      int64_t k = t.len;
+      for (; k >= kUnroll; k -= kUnroll) {
+        prefetch(ahead);
+        ahead += ahead_step;
+        steps<kUnroll, T, R, V>(sum, a, b, b_k);
       }
+      if constexpr (kUnroll > 1)
+        for (; k > 0; --k) steps<1, T, R, V>(sum, a, b, b_k);
     }
   }
   if (t.cols == V * kL) {
@@ -123,14 +141,34 @@ void pack_panel(T* to, const T* b, int64_t b_k, int64_t b_col, int64_t len, int 
       for (int j = 0; j < width; j += kL) store(to + k * width + j, load(b + k * b_k + j));
     return;
   }
-  for (int64_t k = 0; k < len; ++k) {
+  int64_t done = 0;
+  if (b_k == 1) {  // b lies transposed: squares of vectors
+    for (; done + kL <= len; done += kL)
+      for (int j0 = 0; j0 < width; j0 += kL) {
+        Vec<T> square[kL];
+        repeat<kL>([&](auto j) __attribute__((always_inline)) {
+          square[j] = j0 + j < cols ? load(b + done + (j0 + j) * b_col) : Vec<T>{};
+        });
+        transpose<T>(square);
+        repeat<kL>([&](auto k) __attribute__((always_inline)) {
+          store(to + (done + k) * width + j0, square[k]);
+        });
+      }
+  }
+  for (int64_t k = done; k < len; ++k) {
     for (int j = 0; j < cols; ++j) to[k * width + j] = b[k * b_k + j * b_col];
     for (int j = cols; j < width; ++j) to[k * width + j] = T{0};
   }
 }
 
 template <class T>
-void sum_partials(const Call& call, T* y, const T* partial, int64_t pieces, int64_t size, const T* bias, int64_t cols) {
+void sum_partials(const Call& call,
+                  T* y,
+                  const T* partial,
+                  int64_t pieces,
+                  int64_t size,
+                  const T* bias,
+                  int64_t cols) {
   parallel_chunks(call, size, 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) y[i] = partial[i];
     for (int64_t p = 1; p < pieces; ++p) {
@@ -146,7 +184,9 @@ template void tile(const Tile<float>&);
 template void tile(const Tile<double>&);
 template void pack_panel(float*, const float*, int64_t, int64_t, int64_t, int, int);
 template void pack_panel(double*, const double*, int64_t, int64_t, int64_t, int, int);
-template void sum_partials(const Call&, float*, const float*, int64_t, int64_t, const float*, int64_t);
-template void sum_partials(const Call&, double*, const double*, int64_t, int64_t, const double*, int64_t);
+template void sum_partials(
+    const Call&, float*, const float*, int64_t, int64_t, const float*, int64_t);
+template void sum_partials(
+    const Call&, double*, const double*, int64_t, int64_t, const double*, int64_t);
 
 }  // namespace satin::cpu::SATIN_ISA

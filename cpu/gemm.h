@@ -2,11 +2,12 @@
 //
 //   c[i, j] (+)= bias[j] + sum over runs (o, r), k of  a(i, o, r, k) * b(o, r, k)[j]
 //
-// i runs over up to kTileRows rows, j over up to two vectors of columns.  All sums stay in registers over
-// the whole range of k, each a chain in rising k, so that a result never depends on how the rows
-// and columns around it were cut into tiles.  a is read where it lies, either along k (a_k = 1, rows
-// a_row apart) or along i (a_row = 1, steps of k a_k apart); b comes as rows of whole vectors.
-// Drivers cut the problem, pack what needs packing and call tile(); start reading at matmul.cpp.
+// i runs over up to kTileRows rows, j over up to two vectors of columns.  All sums stay in
+// registers over the whole range of k, each a chain in rising k, so that a result never depends on
+// how the rows and columns around it were cut into tiles.  a is read where it lies, either along k
+// (a_k = 1, rows a_row apart) or along i (a_row = 1, steps of k a_k apart); b comes as rows of
+// whole vectors. Drivers cut the problem, pack what needs packing and call tile(); start reading at
+// matmul.cpp.
 #pragma once
 
 #include "cpu/kernel.h"
@@ -24,22 +25,24 @@ inline constexpr int kTileVectors = 2;
 
 /// Columns of a full tile: the width of packed panels of b.
 template <class T>
-inline constexpr int kTileCols = kTileVectors * kLanes<T>;
+inline constexpr int kTileCols = kTileVectors* kLanes<T>;
 
 template <class T>
 struct Tile {
   const T* a;
-  int64_t a_row, a_k;          ///< one of them is 1
+  int64_t a_row, a_k;  ///< one of them is 1
   const T* b;
-  int64_t b_k;                 ///< from one k to the next
+  int64_t b_k;                        ///< from one k to the next
   int64_t outer = 1, inner = 1, len;  ///< runs: k in [0, len) for every (o, r)
   int64_t a_outer = 0, a_inner = 0, b_outer = 0, b_inner = 0;
   T* c;
   int64_t c_row;
-  int rows;                    ///< 1 ... kTileRows
-  int cols;                    ///< 1 ... kTileCols; b has whole vectors nevertheless
-  const T* bias = nullptr;     ///< whole vectors; null: none
-  bool add = false;            ///< onto c, which otherwise is not read
+  int rows;                 ///< 1 ... kTileRows
+  int cols;                 ///< 1 ... kTileCols; b has whole vectors nevertheless
+  const T* bias = nullptr;  ///< whole vectors; null: none
+  bool add = false;         ///< onto c, which otherwise is not read
+  const void* ahead =
+      nullptr;  ///< memory soon needed: a cache line is prefetched from it for every k
 };
 
 template <class T>
@@ -72,6 +75,12 @@ SATIN_INLINE void for_even(int64_t begin, int64_t end, int64_t most, Body body) 
 
 /// y = sum over pieces of partial[piece] (+ bias along rows of `cols`), in rising order.
 template <class T>
-void sum_partials(const Call& call, T* y, const T* partial, int64_t pieces, int64_t size, const T* bias, int64_t cols);
+void sum_partials(const Call& call,
+                  T* y,
+                  const T* partial,
+                  int64_t pieces,
+                  int64_t size,
+                  const T* bias,
+                  int64_t cols);
 
 }  // namespace satin::cpu::SATIN_ISA

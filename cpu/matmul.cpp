@@ -1,9 +1,10 @@
-// Matrix products.  First the meaning in loops; below it the fast way: the problem is cut into blocks
-// of rows and columns (tasks for the threads) and steps of k; per step a block packs a panel of b, runs
-// the register tile of gemm.h down its rows, and reads a where it lies.
+// Matrix products.  First the meaning in loops; below it the fast way: the problem is cut into
+// blocks of rows and columns (tasks for the threads) and steps of k; per step a block packs a panel
+// of b, runs the register tile of gemm.h down its rows, and reads a where it lies.
 //
-// Products with few elements and a long sum (weight gradients) are also cut along the sum: pieces of
-// steps, each with its own partial result, added in order.  All cuts depend on the problem alone.
+// Products with few elements and a long sum (weight gradients) are also cut along the sum: pieces
+// of steps, each with its own partial result, added in order.  All cuts depend on the problem
+// alone.
 #include "tensor/matmul.h"
 
 #include "cpu/gemm.h"
@@ -64,10 +65,11 @@ void plain_matmul(const Call& call) {
 
 // --- the fast way ---------------------------------------------------------------------------
 
-constexpr int64_t kStep = 256;                      // k per step: a panel of b fits the L1 cache
-constexpr int64_t kBlockRows = 16 * kTileRows;      // rows of a task: with kStep, a fits the L2 cache
+constexpr int64_t kStep = 256;                  // k per step: a panel of b fits the L1 cache
+constexpr int64_t kBlockRows = 16 * kTileRows;  // rows of a task: with kStep, a fits the L2 cache
 constexpr int64_t kPanelBytes = kStep * kTileVectors * kVectorBytes;
-constexpr int64_t kSharedBytes = int64_t{4} << 20;  // the largest b that is packed once for all tasks
+constexpr int64_t kSharedBytes = int64_t{4}
+                                 << 20;  // the largest b that is packed once for all tasks
 
 /// How a problem is cut.
 struct Cut {
@@ -107,7 +109,8 @@ Cut cut(Problem p) {
   const int64_t tasks = c.outputs() * c.row_blocks() * c.col_blocks();
   c.pieces = 1;
   if (tasks > 0 && c.outputs() == 1) {
-    const int64_t memory = (int64_t{8} << 20) / max_of(1, c.size() * static_cast<int64_t>(sizeof(T)));
+    const int64_t memory =
+        (int64_t{8} << 20) / max_of(1, c.size() * static_cast<int64_t>(sizeof(T)));
     c.pieces = max_of(1, min_of(min_of(c.steps / 4, ceil_div(32, tasks)), memory));
   }
   c.shared_b = !p.sum && p.b_batch == 0 && p.batch * c.row_blocks() > 1 &&
@@ -125,10 +128,24 @@ struct Product {
 
   static int width(int64_t cols) { return whole_vectors<T>(cols); }
   /// Panels lie step by step, in each from left to right.
-  int64_t packed_at(int64_t k, int64_t len, int64_t j) const { return k * c.packed_cols(kLanes<T>) + len * j; }
+  int64_t packed_at(int64_t k, int64_t len, int64_t j) const {
+    return k * c.packed_cols(kLanes<T>) + len * j;
+  }
+
+  /// The rows of a behind this tile, where they follow in memory.
+  static const T* ahead(const Tile<T>& t, int64_t next) {
+    return t.a_row == t.len && next ? t.a + next : nullptr;
+  }
 
   /// c[i0.., j0..] = the sum over steps [s0, s1) for element g of the batch.
-  void block(T* to, int64_t g, int64_t i0, int64_t i1, int64_t j0, int64_t j1, int64_t s0, int64_t s1,
+  void block(T* to,
+             int64_t g,
+             int64_t i0,
+             int64_t i1,
+             int64_t j0,
+             int64_t j1,
+             int64_t s0,
+             int64_t s1,
              bool with_bias) const {
     const Problem& p = c.p;
     alignas(64) T panel[kPanelBytes / sizeof(T)];
@@ -142,8 +159,8 @@ struct Product {
         const T* from = packed ? packed + packed_at(k0, len, j) : panel;
         if (!packed)
           for (int64_t r = 0; r < count; ++r)
-            pack_panel(panel + r * len * w, b + (first + r) * p.b_batch + k0 * p.b_k + j * p.b_col, p.b_k, p.b_col,
-                       len, cols, w);
+            pack_panel(panel + r * len * w, b + (first + r) * p.b_batch + k0 * p.b_k + j * p.b_col,
+                       p.b_k, p.b_col, len, cols, w);
         const bool start_with_bias = with_bias && bias && s == s0;
         if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, w);
         for_even(i0, i1, kTileRows, [&](int64_t i, int64_t rows) {
@@ -164,6 +181,7 @@ struct Product {
           t.cols = cols;
           t.bias = start_with_bias ? bias_panel : nullptr;
           t.add = s > s0;
+          if (j == j0) t.ahead = ahead(t, p.a_k == 1 ? rows * p.a_row : 0);
           tile(t);
         });
       }
@@ -200,8 +218,8 @@ void fast_matmul(const Call& call) {
       const int64_t k0 = task / panels * kStep, j = task % panels * kTileCols<T>;
       const int64_t len = min_of(kStep, p.k - k0);
       const int cols = static_cast<int>(min_of(kTileCols<T>, p.n - j));
-      pack_panel(packed + k0 * c.packed_cols(kLanes<T>) + len * j, b + k0 * p.b_k + j * p.b_col, p.b_k, p.b_col, len,
-                 cols, whole_vectors<T>(cols));
+      pack_panel(packed + k0 * c.packed_cols(kLanes<T>) + len * j, b + k0 * p.b_k + j * p.b_col,
+                 p.b_k, p.b_col, len, cols, whole_vectors<T>(cols));
     });
   }
   const Product<T> product{c, call.in[0].as<T>(), call.in[1].as<T>(), bias, packed};
@@ -213,8 +231,8 @@ void fast_matmul(const Call& call) {
     const int64_t g = task / (col_blocks * row_blocks * c.pieces);
     T* to = c.pieces > 1 ? partial + piece * size : y + g * size;
     product.block(to, g, p.m * row / row_blocks, p.m * (row + 1) / row_blocks, col * c.block_cols,
-                  min_of(p.n, (col + 1) * c.block_cols), c.steps * piece / c.pieces, c.steps * (piece + 1) / c.pieces,
-                  c.pieces == 1);
+                  min_of(p.n, (col + 1) * c.block_cols), c.steps * piece / c.pieces,
+                  c.steps * (piece + 1) / c.pieces, c.pieces == 1);
   });
   if (c.pieces > 1) sum_partials(call, y, partial, c.pieces, size, bias, p.n);
 }

@@ -1,6 +1,6 @@
 // The pool: workers look for an open loop, claim indices from one counter, and sleep when there has
-// been nothing to do for some microseconds.  A worker that wakes too late simply finds the loop closed; the
-// caller waits only for workers that joined.
+// been nothing to do for some microseconds.  A worker that wakes too late simply finds the loop
+// closed; the caller waits only for workers that joined.
 #include "cpu/thread_pool.h"
 
 #include <algorithm>
@@ -167,7 +167,8 @@ int cores_v2(const std::string& folder) {
 }
 
 int cores_v1(const std::string& folder) {
-  std::ifstream quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
+  std::ifstream quota_file(folder + "/cpu.cfs_quota_us"),
+      period_file(folder + "/cpu.cfs_period_us");
   double quota = 0, period = 0;
   if (!(quota_file >> quota) || !(period_file >> period)) return 1 << 20;
   return cores_of(quota, period);
@@ -190,7 +191,8 @@ int cgroup_cores() {
   for (std::string line; std::getline(groups, line);) {
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
+    const std::string controllers = line.substr(first + 1, second - first - 1),
+                      path = line.substr(second + 1);
     if (path.empty() || path[0] != '/') continue;
     if (controllers.empty())
       cores = std::min(cores, tightest("/sys/fs/cgroup", path, cores_v2));
@@ -205,7 +207,8 @@ int affinity_cores() {
   // A mask longer than cpu_set_t is needed beyond 1024 processors; the kernel says so by EINVAL.
   for (size_t words = 16; words <= 4096; words *= 4) {
     std::vector<unsigned long> mask(words);
-    if (sched_getaffinity(0, words * sizeof(unsigned long), reinterpret_cast<cpu_set_t*>(mask.data())) == 0) {
+    if (sched_getaffinity(0, words * sizeof(unsigned long),
+                          reinterpret_cast<cpu_set_t*>(mask.data())) == 0) {
       int count = 0;
       for (const unsigned long word : mask) count += __builtin_popcountl(word);
       return std::max(1, count);

@@ -1,5 +1,6 @@
-// Vectors of the instruction set that SATIN_ISA names, written with GCC's vector extension: one source
-// serves SSE2, AVX2, AVX-512 and NEON, in float and double.  Include this in kernel files only.
+// Vectors of the instruction set that SATIN_ISA names, written with GCC's vector extension: one
+// source serves SSE2, AVX2, AVX-512 and NEON, in float and double.  Include this in kernel files
+// only.
 #pragma once
 
 #include <cstdint>
@@ -80,6 +81,35 @@ SATIN_INLINE void repeat(F f) {
     (f(std::integral_constant<int, I>{}), ...);
   }
   (std::make_integer_sequence<int, N>{});
+}
+
+/// Brings the cache line of p near.
+SATIN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
+
+/// {a0, b0, a1, b1 ...} of the lower halves, and of the upper halves.
+template <class V, int... I>
+SATIN_INLINE V zip_lower(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, (I / 2 + I % 2 * static_cast<int>(sizeof...(I)))...);
+}
+template <class V, int... I>
+SATIN_INLINE V zip_upper(V a, V b, std::integer_sequence<int, I...>) {
+  constexpr int kN = sizeof...(I);
+  return __builtin_shufflevector(a, b, (kN / 2 + I / 2 + I % 2 * kN)...);
+}
+
+/// Transposes a square of vectors: log2 perfect shuffles of its rows.
+template <class T>
+SATIN_INLINE void transpose(Vec<T> (&v)[kLanes<T>]) {
+  constexpr int kN = kLanes<T>;
+  constexpr std::make_integer_sequence<int, kN> kAll{};
+  for (int stage = 1; stage < kN; stage *= 2) {
+    Vec<T> w[kN];
+    repeat<kN / 2>([&](auto i) __attribute__((always_inline)) {
+      w[2 * i] = zip_lower(v[i], v[i + kN / 2], kAll);
+      w[2 * i + 1] = zip_upper(v[i], v[i + kN / 2], kAll);
+    });
+    repeat<kN>([&](auto i) __attribute__((always_inline)) { v[i] = w[i]; });
+  }
 }
 
 }  // namespace satin::cpu::SATIN_ISA

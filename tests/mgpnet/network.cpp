@@ -11,6 +11,7 @@
 
 #include "autograd/grad.h"
 #include "cpu/cpu.h"
+#include "mgpnet/model.h"
 #include "nn/optimizer.h"
 #include "nn/random.h"
 #include "nn/safetensors.h"
@@ -24,22 +25,6 @@ namespace {
 /// Element i of `formula_values(name)`: the top 24 bits of splitmix64(fnv1a(name) + i), in [-1, 1).
 double formula(const std::string& name, int64_t i) {
   return static_cast<double>(mix64(fnv1a(name) + static_cast<uint64_t>(i)) >> 40) / 0x1p23 - 1;
-}
-
-/// The offset in PyTorch's layout of element `i` of a parameter in ours.
-int64_t torch_offset(const ParameterInfo& info, int64_t i) {
-  const Shape& s = info.shape;
-  switch (info.kind) {
-    case ParameterKind::linear:
-      return (i % s[1]) * s[0] + i / s[1];
-    case ParameterKind::conv:
-    case ParameterKind::conv_transpose: {
-      const int64_t last = i % s[3], third = i / s[3] % s[2], kernel = i / (s[3] * s[2]);
-      return (last * s[2] + third) * s[0] * s[1] + kernel;
-    }
-    default:
-      return i;
-  }
 }
 
 bool ends_with(const std::string& text, const std::string& end) {

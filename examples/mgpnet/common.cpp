@@ -165,7 +165,7 @@ void warn(const std::string& text) { say("warning: " + text); }
 
 void print_failure(const Failure& failure) {
   say("error: " + satin::one_line(failure.what()) +
-      (failure.why.empty() ? "" : "\n  " + satin::one_line(failure.why)));
+      (failure.why.empty() ? "" : cat("\n  ", satin::one_line(failure.why))));
 }
 
 // --- sizes and times ---------------------------------------------------------------------------
@@ -341,13 +341,13 @@ void Progress::update(uint64_t done, const std::string& extra) {
     return;
   }
   std::string text = what_ + " " + std::to_string(done);
-  if (total_ > 0) text += "/" + std::to_string(total_);
+  if (total_ > 0) text.append("/").append(std::to_string(total_));
   char numbers[64];
   std::snprintf(numbers, sizeof numbers, rate >= 10 ? "  %.0f %s/s" : "  %.2f %s/s", rate,
                 unit_.c_str());
   if (rate > 0) text += numbers;
-  if (left >= 0) text += "  ETA " + time_text(left);
-  if (!extra.empty()) text += "  " + satin::one_line(extra);
+  if (left >= 0) text.append("  ETA ").append(time_text(left));
+  if (!extra.empty()) text.append("  ").append(satin::one_line(extra));
   if (mode_ == ProgressMode::plain) {
     std::fputs(("mgpnet: " + text + "\n").c_str(), stderr);
     return;
@@ -355,7 +355,10 @@ void Progress::update(uint64_t done, const std::string& extra) {
   const size_t width = terminal_width() - 1;
   if (total_ > 0 && text.size() + 24 < width) {
     const auto full = static_cast<size_t>(20 * std::min(done, total_) / total_);
-    text = "[" + std::string(full, '=') + std::string(20 - full, ' ') + "] " + text;
+    std::string bar(23, ' ');
+    bar.front() = '[', bar[21] = ']';
+    std::fill_n(bar.begin() + 1, full, '=');
+    text.insert(0, bar);
   }
   if (text.size() > width) text.resize(satin::valid_utf8_length(text.substr(0, width)));
   std::fputs(("\r\033[K" + text).c_str(), stderr);

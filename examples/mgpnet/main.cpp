@@ -8,6 +8,8 @@
 #include "cpu/cpu.h"
 #include "mgpnet/command.h"
 #include "mgpnet/command_line.h"
+#include "mgpnet/model.h"
+#include "nn/container.h"
 
 namespace mgpnet {
 namespace {
@@ -30,7 +32,12 @@ std::string version_text() {
                      "\nbackends  cpu\nisas     ";
   for (const satin::cpu::Isa isa : satin::cpu::available_isas())
     text += " " + std::string(satin::cpu::name_of(isa));
-  text += "\ncodecs    png jpg bmp tga\n";
+  text += "\ncodecs    png jpg bmp tga\nmodel     ";
+  if (embedded_bytes().empty()) return text + "none embedded\n";
+  char hash[17];
+  std::snprintf(hash, sizeof hash, "%016llx",
+                static_cast<unsigned long long>(satin::checksum64(embedded_bytes())));
+  text += satin::cat("embedded, ", embedded_bytes().size(), " bytes, xxh64 ", hash, "\n");
   return text;
 }
 
@@ -75,7 +82,7 @@ void add_globals(CLI::App& app, Globals& globals, Typed& typed) {
   app.add_flag("--debug-sync", globals.debug_sync,
                "wait after every kernel and name the failing one")
       ->group(group);
-  app.set_version_flag("-V,--version", version_text());
+  app.set_version_flag("-V,--version", [] { return version_text(); });
 }
 
 void resolve(Globals& globals, const Typed& typed) {
@@ -151,6 +158,8 @@ int run(int argc, char** argv) {
   app.fallthrough();
   app.require_subcommand(0, 1);
   add_globals(app, globals, typed);
+
+  add_smooth(app, globals);
 
   for (CLI::App* command : app.get_subcommands(nullptr)) command->fallthrough();
   app.parse_complete_callback([&] { resolve(globals, typed); });

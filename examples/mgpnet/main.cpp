@@ -160,6 +160,8 @@ int run(int argc, char** argv) {
   add_globals(app, globals, typed);
 
   add_smooth(app, globals);
+  add_eval(app, globals);
+  add_convert(app, globals);
 
   for (CLI::App* command : app.get_subcommands(nullptr)) command->fallthrough();
   app.parse_complete_callback([&] { resolve(globals, typed); });

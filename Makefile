@@ -1,0 +1,84 @@
+# Thin: every target installs what it needs (.ci/install), then CMakeLists.txt and CMakePresets.json
+# do the work in build/<preset>.
+#
+#   make            the program: build/mgpnet, one static file
+#   make demo       smooths examples/pictures (and PHOTO=mine.jpg) into demo-out/
+#   make test       builds and runs every test
+#   make asan tsan  the sanitizers, on a fitting subset
+#   make bench format lint docs install clean
+
+PREFIX ?= /usr/local
+PHOTO ?=
+SOURCES = $(shell git ls-files '*.cpp' '*.h')
+
+ifneq ($(shell command -v ccache 2>/dev/null),)
+export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+endif
+
+.PHONY: program demo test asan tsan bench format lint docs install clean
+
+program:
+	@.ci/install build
+	@cmake --preset release >/dev/null
+	cmake --build --preset release --target mgpnet
+	@ln -sf release/examples/mgpnet build/mgpnet
+
+demo: program
+	@cmake --build --preset release --target before_after
+	@examples/demo.sh "$(PHOTO)"
+
+test:
+	@.ci/install test
+	@cmake --preset dev >/dev/null
+	cmake --build --preset dev
+	ctest --preset dev
+
+# The whole library, and what the program does with files from strangers.
+asan:
+	@.ci/install test
+	@cmake --preset asan >/dev/null
+	cmake --build --preset asan --target satin_tests mgpnet_tests mgpnet
+	ctest --preset asan
+
+# The whole library: its pool is where the threads are.
+tsan:
+	@.ci/install test
+	@cmake --preset tsan >/dev/null
+	cmake --build --preset tsan --target satin_tests
+	ctest --preset tsan -R satin_tests
+
+bench:
+	@.ci/install bench
+	@cmake --preset release -DSATIN_BENCH=ON >/dev/null
+	cmake --build --preset release --target satin_bench mgpnet
+	build/release/bench/satin_bench
+	build/release/examples/mgpnet bench --what forward --size 512x384
+	build/release/examples/mgpnet bench --what train
+
+format:
+	@.ci/install format
+	clang-format-14 -i $(SOURCES)
+
+lint:
+	@.ci/install lint
+	@cmake --preset dev >/dev/null
+	printf '%s\n' $(filter tensor/%.cpp autograd/%.cpp nn/%.cpp cpu/%.cpp examples/%.cpp,$(SOURCES)) | \
+	  grep -v find_package | xargs -P $$(nproc) -n 1 clang-tidy-14 -p build/dev --quiet
+
+# docs/ops.md from the table, docs/synth.jpg from the generator, docs/before_after.jpg by the program.
+docs: program
+	@.ci/install test
+	@cmake --preset dev >/dev/null
+	cmake --build --preset dev --target satin_docs
+	build/dev/tests/satin_docs .
+	@cmake --build --preset release --target before_after
+	examples/demo.sh --docs
+
+install:
+	@.ci/install build
+	@cmake --preset release >/dev/null
+	cmake --build --preset release
+	cmake --install build/release --prefix $(PREFIX)
+
+clean:
+	rm -rf build demo-out

@@ -65,7 +65,7 @@ lint:
 	printf '%s\n' $(filter tensor/%.cpp autograd/%.cpp nn/%.cpp cpu/%.cpp examples/%.cpp,$(SOURCES)) | \
 	  grep -v find_package | xargs -P $$(nproc) -n 1 clang-tidy-14 -p build/dev --quiet
 
-# docs/ops.md from the table, docs/synth.jpg from the generator, docs/before_after.jpg by the program.
+# docs/ops.md from the table, docs/before_after.jpg by the program.
 docs: program
 	@.ci/install test
 	@cmake --preset dev >/dev/null

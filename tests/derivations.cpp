@@ -57,8 +57,9 @@ void terms(const Conv2dAttrs& a, const Shape& x, const Shape& w, const Shape& d,
 }
 
 TEST_CASE("derivations: conv2d.md") {
-  for (const Conv2dAttrs attrs : {Conv2dAttrs{.stride = 1, .pad = 1},
-                                  Conv2dAttrs{.stride = 2, .pad = 1, .dilation = 2, .groups = 2}}) {
+  for (const Conv2dAttrs& attrs :
+       {Conv2dAttrs{.stride = 1, .pad = 1},
+        Conv2dAttrs{.stride = 2, .pad = 1, .dilation = 2, .groups = 2}}) {
     const Shape xs = {2, 7, 6, 4}, ws = {3, 2, 4 / attrs.groups, 6}, bs = {6};
     const Tensor x = input(xs, DType::f64), w = input(ws, DType::f64), b = input(bs, DType::f64);
     const Tensor y = conv2d(x, w, attrs, b);

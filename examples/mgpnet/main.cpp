@@ -162,6 +162,10 @@ int run(int argc, char** argv) {
   add_smooth(app, globals);
   add_eval(app, globals);
   add_convert(app, globals);
+  add_inspect(app, globals);
+  add_bench(app, globals);
+  add_synth(app, globals);
+  add_devices(app, globals);
 
   for (CLI::App* command : app.get_subcommands(nullptr)) command->fallthrough();
   app.parse_complete_callback([&] { resolve(globals, typed); });

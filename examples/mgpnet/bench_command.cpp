@@ -1,0 +1,223 @@
+// mgpnet bench: how long the forward pass, the training step or each operation takes, against what
+// this machine can do, measured in the same run; and how much memory, planned and actual.
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "mgpnet/peak.h"
+#include "mgpnet/size_option.h"
+#include "mgpnet/workload.h"
+
+namespace mgpnet {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct BenchOptions {
+  std::string what = "forward", size, variant = "full";
+  int batch = 0, repeat = 5;
+  bool json = false;
+};
+
+struct Timing {
+  double median = 0, min = 0;
+};
+
+/// The most memory this process ever had, from the system; 0 where that is not told.
+int64_t peak_rss() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") {
+      int64_t kib = 0;
+      status >> kib;
+      return kib * 1024;
+    }
+  return 0;
+}
+
+double rounded(double x) { return std::stod(fmt::format("{:.6g}", x)); }
+
+/// One warm-up, then `repeat` runs.
+Timing measure(satin::Program& program,
+               const Workload& workload,
+               const Globals& globals,
+               satin::ThreadPool& pool,
+               int repeat,
+               OpTimes& times) {
+  InterruptCheck check(&times);
+  const satin::Exec exec{.pool = &pool, .profiler = &check};
+  std::vector<double> seconds;
+  for (int i = -1; i < repeat; ++i) {
+    stop_if_interrupted();
+    fill_inputs(program, workload, globals.seed);
+    times.start();
+    const auto start = std::chrono::steady_clock::now();
+    program.run(exec);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    if (i < 0)
+      times = OpTimes();
+    else
+      seconds.push_back(took.count());
+    detail(globals, fmt::format("{}: {:.4f} s", i < 0 ? "warm-up" : "run", took.count()));
+  }
+  return {median(seconds), *std::min_element(seconds.begin(), seconds.end())};
+}
+
+/// Rows of one operation at one set of shapes, added up.
+struct OpGroup {
+  int64_t count = 0, macs = 0, bytes = 0;
+  double seconds = 0;
+};
+
+void print_ops(const std::vector<OpRow>& rows,
+               double peak,
+               double bandwidth,
+               const Globals& globals,
+               bool json) {
+  std::map<std::pair<std::string, std::string>, OpGroup> groups;
+  double total = 0;
+  for (const OpRow& row : rows) {
+    const std::string shapes = shapes_of(row.node->inputs) + " -> " + shapes_of(row.node->outputs);
+    OpGroup& group = groups[{std::string(satin::name_of(row.node->op)), shapes}];
+    ++group.count;
+    group.macs += row.cost.macs;
+    group.bytes += row.cost.bytes;
+    group.seconds += row.seconds;
+    total += row.seconds;
+  }
+  std::vector<std::pair<std::pair<std::string, std::string>, OpGroup>> sorted(groups.begin(),
+                                                                              groups.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+    return a.second.seconds > b.second.seconds;
+  });
+  if (!json)
+    print(fmt::format("{:>9} {:>6} {:>5} {:>9} {:>8} {:>7}  {:<19} {}\n", "ms", "% time", "times",
+                      "GFLOP/s", "GB/s", "% limit", "op", "shapes"));
+  for (const auto& [name, group] : sorted) {
+    const double gflops = 2e-9 * static_cast<double>(group.macs) / group.seconds;
+    const double gbps = 1e-9 * static_cast<double>(group.bytes) / group.seconds;
+    // What bounds it: arithmetic or memory.
+    const double limit = group.macs > 0
+                             ? gflops / roofline(peak, bandwidth, group.macs, group.bytes)
+                             : gbps / bandwidth;
+    if (json) {
+      print(Json{{"what", "op"},
+                 {"op", name.first},
+                 {"shapes", name.second},
+                 {"count", group.count},
+                 {"device", "cpu"},
+                 {"isa", satin::cpu::name_of(satin::cpu::default_isa())},
+                 {"threads", globals.threads},
+                 {"seconds", rounded(group.seconds)},
+                 {"gflops", rounded(gflops)},
+                 {"gbps", rounded(gbps)},
+                 {"limit_share", rounded(limit)},
+                 {"peak_gflops", rounded(peak)},
+                 {"bandwidth_gbps", rounded(bandwidth)}}
+                .dump() +
+            "\n");
+    } else {
+      print(fmt::format("{:9.3f} {:6.1f} {:5} {:9.1f} {:8.1f} {:7.1f}  {:<19} {}\n",
+                        1e3 * group.seconds, 100 * group.seconds / total, group.count, gflops, gbps,
+                        100 * limit, name.first, name.second));
+    }
+  }
+}
+
+void run_bench(const BenchOptions& options, const Globals& globals) {
+  const bool train = options.what == "train";
+  const std::string size = options.size.empty() ? (train ? "128x128" : "512x384") : options.size;
+  const PictureSize picture = parse_picture_size(size).value();
+  const int batch = options.batch > 0 ? options.batch : train ? 8 : 1;
+  const satin::Backend& backend = backend_of(globals);
+  announce_device(globals);
+  const Workload workload = make_workload({.config = variant(options.variant).value(),
+                                           .width = picture.width,
+                                           .height = picture.height,
+                                           .batch = batch,
+                                           .train = train});
+  if (workload.options.width != picture.width || workload.options.height != picture.height)
+    note(globals, fmt::format("sides are padded to multiples of 64: {}x{}", workload.options.width,
+                              workload.options.height));
+  satin::ThreadPool pool(globals.threads);
+  const satin::cpu::Isa isa = satin::cpu::default_isa();
+  double peak = peak_gflops(isa, pool);
+  satin::Program program(workload.outputs, backend,
+                         {.alias = workload.alias,
+                          .fuse = !globals.no_fuse,
+                          .max_bytes = globals.max_mem > 0 ? globals.max_mem : usable_memory()});
+  fill(program, workload, globals.seed);
+  OpTimes times;
+  const Timing timing = measure(program, workload, globals, pool, options.repeat, times);
+  const int64_t rss = peak_rss(), planned = program.plan().total_bytes();
+  // The processor may have been busy or cool the first time: the better of before and after.
+  peak = std::max(peak, peak_gflops(isa, pool));
+
+  if (options.what == "ops") {
+    std::vector<OpRow> rows = op_rows(program.plan(), workload);
+    times.store_medians(rows);
+    const double bandwidth = triad_bandwidth(pool);
+    print_ops(rows, peak, bandwidth, globals, options.json);
+    if (!options.json)
+      print(
+          fmt::format("limits measured in this run: {:.1f} GFLOP/s ({}, {} threads), {:.1f} "
+                      "GB/s; %% limit is of the lower bound of the two for the operation\n",
+                      peak, satin::cpu::name_of(isa), globals.threads, bandwidth));
+    return;
+  }
+  const double gflops = 2e-9 * static_cast<double>(workload.cost().macs) / timing.median;
+  if (options.json) {
+    print(Json{{"what", options.what},
+               {"size", size},
+               {"batch", batch},
+               {"device", "cpu"},
+               {"isa", satin::cpu::name_of(isa)},
+               {"precision", "f32"},
+               {"threads", globals.threads},
+               {"median_s", rounded(timing.median)},
+               {"min_s", rounded(timing.min)},
+               {"gflops", rounded(gflops)},
+               {"peak_gflops", rounded(peak)},
+               {"planned_bytes", planned},
+               {"rss_bytes", rss}}
+              .dump() +
+          "\n");
+    return;
+  }
+  print(fmt::format(
+      "{} {} batch {}, f32, {}\n"
+      "time     median {:.4f} s, minimum {:.4f} s of {} runs\n"
+      "speed    {:.1f} GFLOP/s, {:.1f} % of the {:.1f} GFLOP/s measured in this run\n"
+      "memory   planned {} ({} bytes), actual peak of the process {} ({} bytes)\n",
+      options.what, size, batch, device_name(globals), timing.median, timing.min, options.repeat,
+      gflops, 100 * gflops / peak, peak, size_text(planned), planned, size_text(rss), rss));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Globals& globals) {
+  const auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand("bench", "measure speed and memory on this machine");
+  command
+      ->add_option("--what", options->what,
+                   "the forward pass, the whole training step, or each operation of the forward "
+                   "pass (default forward)")
+      ->check(choice({"forward", "train", "ops"}));
+  command->add_option("--size", options->size, "WxH (default 512x384; train 128x128)")
+      ->check(picture_size());
+  command->add_option("--batch", options->batch, "pictures at once (default 1; train 8)")
+      ->check(whole(1, 1024));
+  command->add_option("--variant", options->variant, "of the network (default full)")
+      ->check(choice(variant_names()));
+  command->add_option("-r,--repeat", options->repeat, "runs after one warm-up (default 5)")
+      ->check(whole(1, 100000));
+  command->add_flag("--json", options->json, "one object a line");
+  command->callback([options, &globals] { run_bench(*options, globals); });
+}
+
+}  // namespace mgpnet

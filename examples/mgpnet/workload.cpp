@@ -1,0 +1,147 @@
+#include "mgpnet/workload.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "nn/optimizer.h"
+#include "nn/random.h"
+
+namespace mgpnet {
+
+using namespace satin;
+
+namespace {
+
+/// The leaf behind views and copies of it, and the last node before it (null: the leaf itself is
+/// read).
+struct Origin {
+  const Node* leaf;
+  const Node* view;
+};
+
+Origin origin_of(const Tensor& t) {
+  Origin origin{&t.node(), nullptr};
+  while (origin.leaf->op == Op::reshape || origin.leaf->op == Op::slice ||
+         origin.leaf->op == Op::permute || origin.leaf->op == Op::broadcast_to) {
+    origin.view = origin.leaf;
+    origin.leaf = &origin.leaf->inputs.at(0).node();
+  }
+  return origin;
+}
+
+}  // namespace
+
+std::vector<float> random_values(int64_t count, uint64_t seed) {
+  std::vector<float> values(static_cast<size_t>(count));
+  const uint64_t stream = mix64(seed);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(uniform(stream, i));
+  return values;
+}
+
+Tensors Workload::results() const {
+  Tensors all = outputs;
+  for (const Alias& a : alias) all.push_back(a.updated);
+  return all;
+}
+
+Workload make_workload(WorkloadOptions options) {
+  const auto rounded = [](int64_t side) { return (side + 63) / 64 * 64; };
+  options.width = rounded(options.width);
+  options.height = rounded(options.height);
+  const Shape shape = {options.batch, options.height, options.width, 3};
+  Workload w{options, network_parameters(options.config), {}, {}, {}, {}, {}};
+  w.image = input(shape, DType::f32, "image");
+  w.outputs = network(w.parameters, w.image, options.config);
+  if (!options.train) return w;
+  w.target = input(shape, DType::f32, "target");
+  const TrainingStep step = adam_step(multi_scale_l1(w.outputs, w.target), w.parameters, 10.0);
+  w.lr = step.lr;
+  w.outputs = step.outputs();
+  w.alias = step.alias;
+  return w;
+}
+
+void fill_inputs(Program& program, const Workload& w, uint64_t seed) {
+  program.write<float>(w.image, random_values(w.image.size(), seed));
+  if (!w.options.train) return;
+  program.write<float>(w.target, random_values(w.target.size(), seed + 1));
+  const float lr = 2e-4f;
+  program.write<float>(w.lr, {&lr, 1});
+}
+
+void fill(Program& program, const Workload& w, uint64_t seed) {
+  program.write<float>(w.parameters.flat(), default_initialization(w.parameters, seed));
+  fill_inputs(program, w, seed);
+}
+
+std::vector<OpRow> op_rows(const Plan& plan, const Workload& w) {
+  std::vector<OpRow> rows;
+  std::unordered_set<const Node*> counted;
+  for (const Plan::Step& step : plan.steps) {
+    if (!step.moves_data) continue;
+    OpRow row{step.node.get(), 0, cost_of(*step.node), 0};
+    for (const Tensor& x : step.node->inputs) {
+      const Origin origin = origin_of(x);
+      if (origin.leaf == &w.parameters.flat().node() && origin.view &&
+          counted.insert(origin.view).second)
+        row.parameters += origin.view->outputs[0].shape.size();
+    }
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+Schedule schedule_of(const Workload& w, bool fuse) {
+  const Tensors lowered = lower(w.results(), fuse);
+  const auto middle = lowered.begin() + static_cast<int64_t>(w.outputs.size());
+  std::vector<Alias> alias = w.alias;
+  for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = middle[static_cast<int64_t>(i)];
+  Schedule schedule = linearize({lowered.begin(), middle}, alias);
+  recompute_cheap_values(schedule);
+  return schedule;
+}
+
+Plan plan_of(const Workload& w, const Backend& backend, bool fuse) {
+  return make_plan(schedule_of(w, fuse), backend);
+}
+
+void OpTimes::step(const Node&, double seconds) {
+  if (next_ == seconds_.size()) seconds_.emplace_back();
+  seconds_[next_++].push_back(seconds);
+}
+
+void OpTimes::store_medians(std::vector<OpRow>& rows) const {
+  for (size_t i = 0; i < std::min(rows.size(), seconds_.size()); ++i)
+    rows[i].seconds = median(seconds_[i]);
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+namespace {
+
+std::string joined(const std::vector<Shape>& shapes) {
+  std::string text;
+  for (const Shape& s : shapes) text += cat(text.empty() ? "" : " ", s);
+  return text;
+}
+
+}  // namespace
+
+std::string shapes_of(const Tensors& tensors) {
+  std::vector<Shape> shapes;
+  for (const Tensor& t : tensors) shapes.push_back(t.shape());
+  return joined(shapes);
+}
+
+std::string shapes_of(const std::vector<Desc>& values) {
+  std::vector<Shape> shapes;
+  for (const Desc& v : values) shapes.push_back(v.shape);
+  return joined(shapes);
+}
+
+}  // namespace mgpnet

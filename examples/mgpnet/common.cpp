@@ -161,7 +161,7 @@ void note(const Globals& globals, const std::string& text) {
 void detail(const Globals& globals, const std::string& text) {
   if (globals.verbose) say(text);
 }
-void warn(const std::string& text) { say("warning: " + text); }
+void warn(const std::string& text) { say("warning: " + satin::one_line(text)); }
 
 void print_failure(const Failure& failure) {
   say("error: " + satin::one_line(failure.what()) +

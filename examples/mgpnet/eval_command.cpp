@@ -182,17 +182,14 @@ void eval(const EvalArguments& a, const Globals& globals) {
   if (folders && (a.pred.empty() || a.gt.empty()))
     throw Failure(kUsage, "half of a comparison", a.pred.empty() ? "--gt" : "--pred",
                   "--pred and --gt go together");
-  if (folders && (!a.model.empty() || !a.filter.empty()))
-    note(globals, "--pred and --gt compare pictures as they are; the model is not used");
   std::vector<PairFiles> pairs =
       folders ? match_folders(a.gt, a.pred) : find_pairs(a.data, Split::kValidation);
   if (a.max > 0 && a.max < pairs.size()) pairs.resize(a.max);
 
   std::unique_ptr<Smoother> smoother;
   if (!folders && a.filter.empty()) {
-    const Model model = open_model(a.model);
     announce_device(globals);
-    smoother = std::make_unique<Smoother>(model, globals);
+    smoother = std::make_unique<Smoother>(open_model(a.model), globals);
   }
 
   std::vector<Scored> all;

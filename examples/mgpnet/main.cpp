@@ -8,6 +8,7 @@
 #include "cpu/cpu.h"
 #include "mgpnet/command.h"
 #include "mgpnet/command_line.h"
+#include "mgpnet/config_file.h"
 #include "mgpnet/model.h"
 #include "nn/container.h"
 
@@ -151,6 +152,43 @@ Failure usage_failure(const CLI::App& app, const CLI::ParseError& error) {
   return {kUsage, "bad command line", error.what(), help + " says what is expected"};
 }
 
+/// Settings of the configuration file become defaults: flags and environment variables win.
+/// A key names a global option or, without a table, that option of every subcommand that has it.
+void apply_settings(CLI::App& app, const std::string& path) {
+  if (path.empty()) return;
+  for (const Setting& setting : read_settings(path)) {
+    const size_t dot = setting.key.find('.');
+    const std::string table = dot == std::string::npos ? "" : setting.key.substr(0, dot);
+    const std::string name = "--" + setting.key.substr(dot == std::string::npos ? 0 : dot + 1);
+    std::vector<CLI::Option*> options;
+    std::vector<std::string> known;
+    const auto look = [&](CLI::App* in, const std::string& prefix) {
+      if (CLI::Option* option = in->get_option_no_throw(name)) options.push_back(option);
+      for (const CLI::Option* option : in->get_options())
+        for (const std::string& known_name : option->get_lnames())
+          known.push_back(prefix + known_name);
+    };
+    if (table.empty()) look(&app, "");
+    if (options.empty())
+      for (CLI::App* command : app.get_subcommands(nullptr))
+        if (table.empty() || command->get_name() == table)
+          look(command, table.empty() ? "" : table + '.');
+    const std::string where = satin::cat(path, ", line ", setting.line);
+    if (options.empty()) {
+      const std::vector<std::string_view> views(known.begin(), known.end());
+      const std::string near = satin::nearest_name(setting.key, views);
+      throw Failure(
+          kUsage, "unknown setting " + satin::in_quotes(setting.key), where,
+          near.empty() ? "settings are named as the long options" : "did you mean " + near + "?");
+    }
+    try {
+      for (CLI::Option* option : options) option->default_val(setting.value);
+    } catch (const CLI::Error& e) {
+      throw Failure(kUsage, "bad value of " + satin::in_quotes(setting.key), where, e.what());
+    }
+  }
+}
+
 int run(int argc, char** argv) {
   Globals globals;
   Typed typed;
@@ -168,6 +206,7 @@ int run(int argc, char** argv) {
   add_devices(app, globals);
 
   for (CLI::App* command : app.get_subcommands(nullptr)) command->fallthrough();
+  apply_settings(app, settings_file());
   app.parse_complete_callback([&] { resolve(globals, typed); });
 
   try {

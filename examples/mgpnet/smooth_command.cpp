@@ -90,8 +90,7 @@ class SmoothRun {
 
   /// errors: what the one picture, or the batch as a whole, ends with
   void run() {
-    const Model model = open_model(arguments_.model);
-    smoother_ = std::make_unique<Smoother>(model, globals_);
+    smoother_ = std::make_unique<Smoother>(open_model(arguments_.model), globals_);
     if (!list_.batch) {
       one(list_.jobs.front());
       return;
@@ -126,8 +125,7 @@ class SmoothRun {
   }
 
   void dry_run() {
-    const Model model = open_model(arguments_.model);
-    smoother_ = std::make_unique<Smoother>(model, globals_);
+    smoother_ = std::make_unique<Smoother>(open_model(arguments_.model), globals_);
     const double per_pixel = seconds_per_pixel();
     double total = 0;
     for (const PictureJob& job : list_.jobs) {
@@ -141,8 +139,8 @@ class SmoothRun {
         char estimate[32];
         std::snprintf(estimate, sizeof estimate, "%.1f s", seconds);
         print(satin::cat(
-            job.input, " -> ", job.output, "  ", h.width, "x", h.height, "  memory ",
-            size_text(memory), "  about ", estimate,
+            satin::one_line(job.input + " -> " + job.output), "  ", h.width, "x", h.height,
+            "  memory ", size_text(memory), "  about ", estimate,
             globals_.max_mem > 0 && memory > globals_.max_mem ? "  over --max-mem\n" : "\n"));
       } catch (...) {
         const Failure failure = to_failure(std::current_exception());
@@ -177,7 +175,7 @@ class SmoothRun {
     const std::string output = output_name(job);
     if (output.empty()) {
       ++skipped_;
-      detail(globals_, "skipped, exists: " + job.output);
+      detail(globals_, "skipped, exists: " + satin::one_line(job.output));
       return;
     }
     const std::vector<uint8_t> bytes = read_input(job);
@@ -201,7 +199,7 @@ class SmoothRun {
     }
     if (list_.batch) make_folder_of(output);
     satin::write_file(output, encoded);
-    detail(globals_, job.input + " -> " + output);
+    detail(globals_, satin::one_line(job.input + " -> " + output));
     if (!list_.batch) note(globals_, "wrote " + satin::one_line(output));
   }
 

@@ -36,21 +36,26 @@ Smoother::Smoother(const Model& model, const Globals& globals)
 }
 
 int64_t Smoother::needed_bytes(int width, int height, int channels) const {
-  Parameters parameters = network_parameters(config_);
-  const Tensor x = picture_input(padded(width), padded(height));
-  Schedule schedule = linearize(lower({network(parameters, x, config_)[0]}, !globals_.no_fuse), {});
-  recompute_cheap_values(schedule);
-  return make_plan(std::move(schedule), backend_).total_bytes() + kProcessBytes +
-         picture_bytes(width, height, channels);
+  const int w = padded(width), h = padded(height);
+  if (w != planned_width_ || h != planned_height_) {
+    Parameters parameters = network_parameters(config_);
+    const Tensor y = network(parameters, picture_input(w, h), config_)[0];
+    Schedule schedule = linearize(lower({y}, !globals_.no_fuse), {});
+    recompute_cheap_values(schedule);
+    planned_bytes_ = make_plan(std::move(schedule), backend_).total_bytes();
+    planned_width_ = w, planned_height_ = h;
+  }
+  return planned_bytes_ + kProcessBytes + picture_bytes(width, height, channels);
 }
 
 void Smoother::require_memory(int width, int height, int channels, const std::string& name) const {
-  if (globals_.max_mem <= 0) return;
+  const bool asked = globals_.max_mem > 0;
+  const int64_t limit = asked ? globals_.max_mem : usable_memory();
   const int64_t needed = needed_bytes(width, height, channels);
-  if (needed > globals_.max_mem)
+  if (needed > limit)
     throw Failure(kMemory, "not enough memory", name,
-                  cat(width, " x ", height, " pixels need ", needed, " bytes (", size_text(needed),
-                      "), --max-mem allows ", globals_.max_mem,
+                  cat(width, " x ", height, " pixels need ", size_text(needed), ", ",
+                      asked ? "--max-mem allows " : "this process may use ", size_text(limit),
                       "; the smallest limit that would do is ", needed));
 }
 

@@ -33,8 +33,8 @@ class Smoother {
 
   /// in + strength * (network(in) - in), clamped, rounded to nearest, with `bits` bits (8, 16; 0:
   /// as the input).  Gray comes back gray (the mean of R, G and B), alpha is untouched. errors:
-  /// Failure(kMemory) over --max-mem, before anything is allocated; Failure(kNotANumber) if the
-  /// network's output is not finite; Interrupted
+  /// Failure(kMemory) over --max-mem or what the machine has, before anything is allocated;
+  /// Failure(kNotANumber) if the network's output is not finite; Interrupted
   Image smooth(const Image& in, float strength = 1, int bits = 0);
 
   /// Bytes the whole process needs for a picture of this size, known without running.
@@ -56,6 +56,8 @@ class Smoother {
   int width_ = 0, height_ = 0;  // padded, of program_
   satin::Tensor input_, output_;
   std::unique_ptr<satin::Program> program_;
+  mutable int planned_width_ = 0, planned_height_ = 0;  // of the plan needed_bytes() made last
+  mutable int64_t planned_bytes_ = 0;
 };
 
 }  // namespace mgpnet

@@ -37,7 +37,11 @@ const satin::Backend& backend_of(const Globals& globals) {
   if (globals.precision == "tf32" || globals.precision == "bf16")
     throw Failure(kDevice, "precision not available", "--precision " + globals.precision,
                   "the CPU computes in f32 only so far; use --precision f32 or auto");
-  return satin::cpu::backend();
+  try {
+    return satin::cpu::backend();
+  } catch (const satin::Error& e) {
+    throw Failure(kDevice, "no such instruction set", "SATIN_ISA", e.what());
+  }
 }
 
 std::string device_name(const Globals& globals) {

@@ -217,6 +217,7 @@ int run(int argc, char** argv) {
       return kUsage;
     }
     flush_output();
+    stop_if_interrupted();  // it came so late that the work was done, but scripts should know
     return kDone;
   } catch (const CLI::CallForHelp&) {
     print(in_use(app).help());

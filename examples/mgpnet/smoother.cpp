@@ -64,8 +64,13 @@ void Smoother::compile(int width, int height) {
   program_.reset();
   input_ = picture_input(width, height);
   output_ = network(parameters_, input_, config_)[0];
-  program_ = std::make_unique<Program>(Tensors{output_}, backend_,
-                                       Options{.store = &store_, .fuse = !globals_.no_fuse});
+  try {
+    program_ = std::make_unique<Program>(Tensors{output_}, backend_,
+                                         Options{.store = &store_, .fuse = !globals_.no_fuse});
+  } catch (const Error& e) {
+    // The graph has been built and checked: only memory can be lacking (ulimit, overcommit off).
+    throw Failure(kMemory, "not enough memory", cat(width, " x ", height, " pixels"), e.what());
+  }
   width_ = width, height_ = height;
 }
 

@@ -53,8 +53,7 @@ bench:
 	@cmake --preset release -DSATIN_BENCH=ON >/dev/null
 	cmake --build --preset release --target satin_bench mgpnet
 	build/release/bench/satin_bench
-	build/release/examples/mgpnet bench --what forward --size 512x384
-	build/release/examples/mgpnet bench --what train
+	bench/run --mgpnet build/release/examples/mgpnet
 
 format:
 	@.ci/install format
@@ -67,7 +66,7 @@ lint:
 	printf '%s\n' $(filter-out examples/find_package/%,$(filter $(LINTED:%=%/%.cpp),$(SOURCES))) | \
 	  xargs -P $$(nproc) -n 1 clang-tidy-14 -p build/tidy --quiet --extra-arg=-Wno-unknown-warning-option
 
-# docs/ops.md from the table, docs/before_after.jpg by the program.
+# docs/ops.md from the table; docs/before_after.jpg by the program.
 docs: program
 	@.ci/install test
 	@cmake --preset dev >/dev/null

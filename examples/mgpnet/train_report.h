@@ -1,0 +1,17 @@
+// The page report.html of a run: curves of its log and sample pictures of its present weights.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "mgpnet/trainer.h"
+
+namespace mgpnet {
+
+/// One HTML page without links: loss and PSNR curves as SVG, three samples (input, output, ground
+/// truth).
+std::string report_page(const std::filesystem::path& log,
+                        const Trainer& trainer,
+                        const Globals& globals);
+
+}  // namespace mgpnet

@@ -1,0 +1,152 @@
+#include "mgpnet/trainer.h"
+
+#include <cmath>
+
+#include "mgpnet/image_io.h"
+#include "nn/container.h"
+
+namespace mgpnet {
+
+using namespace satin;
+
+namespace {
+
+constexpr std::string_view kKind = "mgpnet-training";
+constexpr uint32_t kSchema = 1;
+
+}  // namespace
+
+std::unique_ptr<PairSource> training_source(const TrainConfig& config) {
+  SourceOptions options;
+  options.seed = config.seed;
+  options.flip = config.augment.find("flip") != std::string::npos;
+  options.rotate = config.augment.find("rot") != std::string::npos;
+  options.shuffle = config.shuffle;
+  options.limit = static_cast<uint64_t>(config.overfit);
+  if (config.data == "synth") return synth_source(options);
+  return folder_source(find_pairs(config.data), options,
+                       [](const std::string& path) { return read_image(path); });
+}
+
+Trainer::Trainer(const TrainConfig& config, const Globals& globals)
+    : config_(config),
+      parameters_(network_parameters(*variant(config.variant))),
+      pool_(globals.threads),
+      backend_(backend_of(globals)),
+      source_(training_source(config)) {
+  const Shape batch = {config.batch, config.crop, config.crop, 3};
+  input_ = satin::input(batch);
+  target_ = satin::input(batch);
+  step_ = adam_step(multi_scale_l1(network(parameters_, input_, *variant(config.variant)), target_),
+                    parameters_, config.clip);
+  program_ = std::make_unique<Program>(
+      step_.outputs(), backend_,
+      Options{.alias = step_.alias, .fuse = !globals.no_fuse, .max_bytes = globals.max_mem});
+  std::vector<float> weights;
+  if (config.init.empty()) {
+    weights = default_initialization(parameters_, config.seed);
+  } else {
+    Model start = load_model(config.init);
+    if (start.config != *variant(config.variant))
+      throw Failure(kModel, "the model to start from is of another variant", one_line(config.init),
+                    cat("it is ", start.variant, ", the training is of ", config.variant));
+    weights = std::move(start.weights);
+  }
+  program_->write<float>(parameters_.flat(), std::span<const float>(weights));
+}
+
+Trainer::Batch Trainer::load(int64_t iteration) const {
+  Batch batch;
+  const auto append = [](std::vector<float>& values, const Image& image) {
+    for (const uint16_t p : image.pixels)
+      values.push_back(static_cast<float>(p) / static_cast<float>(image.max_value()));
+  };
+  for (int64_t i = 0; i < config_.batch; ++i) {
+    const Pair pair = source_->crop(static_cast<uint64_t>(iteration * config_.batch + i),
+                                    static_cast<int>(config_.crop));
+    append(batch.input, pair.input);
+    append(batch.target, pair.gt);
+  }
+  return batch;
+}
+
+StepResult Trainer::step() {
+  const Batch batch = next_.valid() ? next_.get() : load(iteration_);
+  next_ = std::async(std::launch::async, [this, i = iteration_ + 1] { return load(i); });
+  const double lr = step_schedule(config_.lr, config_.lr_steps, config_.lr_gamma, iteration_);
+  const auto lr32 = static_cast<float>(lr);
+  program_->write<float>(input_, std::span<const float>(batch.input));
+  program_->write<float>(target_, std::span<const float>(batch.target));
+  program_->write<float>(step_.lr, std::span<const float>(&lr32, 1));
+  program_->run({.pool = &pool_});
+  StepResult result{program_->read<float>(step_.loss)[0], program_->read<float>(step_.grad_norm)[0],
+                    lr, false};
+  result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.grad_norm);
+  skipped_ = result.skipped ? skipped_ + 1 : 0;
+  ++iteration_;
+  return result;
+}
+
+Model Trainer::model() const {
+  Model model;
+  model.variant = config_.variant;
+  model.config = *variant(config_.variant);
+  model.weights = program_->read<float>(parameters_.flat());
+  return model;
+}
+
+/// What must not change between the parts of one training, as text.
+std::string Trainer::fingerprint() const {
+  std::string text;
+  for (const auto& [name, value] : entries(config_))
+    if (!may_change_on_resume(name)) text += name + " = " + value + "\n";
+  return text;
+}
+
+std::vector<uint8_t> Trainer::save_state() const {
+  const auto values = [&](const char* name, const Tensor& t) {
+    return values_section<float>(name, program_->read<float>(t));
+  };
+  const Section sections[] = {
+      text_section("config", fingerprint()),
+      text_section("instruction set", backend_.name()),
+      integer_section("iteration", iteration_),
+      integer_section("skipped", skipped_),
+      values_section<double>("best psnr", std::span<const double>(&best_, 1)),
+      values("steps", step_.steps),
+      values("weights", parameters_.flat()),
+      values("adam.m", step_.m),
+      values("adam.v", step_.v),
+  };
+  return pack_sections(kKind, kSchema, sections);
+}
+
+void Trainer::load_state(const std::string& path) {
+  ByteReader reader(path);
+  const SectionMap map(reader, kKind, kSchema);
+  constexpr std::string_view kNames[] = {"config",  "instruction set", "iteration",
+                                         "skipped", "best psnr",       "steps",
+                                         "weights", "adam.m",          "adam.v"};
+  map.expect_only(kNames);
+  map.expect_text("config", fingerprint(),
+                  "the state belongs to another configuration; restore config.toml");
+  const auto n = static_cast<size_t>(parameters_.size());
+  const std::vector<float> weights = map.values<float>("weights", n),
+                           m = map.values<float>("adam.m", n), v = map.values<float>("adam.v", n),
+                           steps = map.values<float>("steps", 1);
+  iteration_ = map.integer("iteration", 0, config_.iters);
+  skipped_ = map.integer("skipped", 0, config_.iters);
+  best_ = map.values<double>("best psnr", 1)[0];
+  program_->write<float>(parameters_.flat(), std::span<const float>(weights));
+  program_->write<float>(step_.m, std::span<const float>(m));
+  program_->write<float>(step_.v, std::span<const float>(v));
+  program_->write<float>(step_.steps, std::span<const float>(steps));
+  if (next_.valid()) next_.get();
+  next_ = {};
+  if (map.text("instruction set") != backend_.name())
+    warn(cat("the state was computed with ", map.text("instruction set"),
+             ", this run goes on with ", backend_.name(),
+             ": the result will differ in the last bits"));
+}
+
+}  // namespace mgpnet

@@ -1,0 +1,76 @@
+// Training: the compiled step, its data and the state that a run can be resumed from.
+#pragma once
+
+#include <future>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mgpnet/command.h"
+#include "mgpnet/dataset.h"
+#include "mgpnet/model.h"
+#include "mgpnet/train_config.h"
+#include "nn/optimizer.h"
+
+namespace mgpnet {
+
+/// What one step did.
+struct StepResult {
+  float loss;       ///< before the update
+  float grad_norm;  ///< before clipping
+  double lr;
+  bool skipped;  ///< loss or norm not finite: weights and moments stayed
+};
+
+/// Weights, moments and position: the whole of what the next step depends on besides the
+/// configuration.
+class Trainer {
+ public:
+  /// errors: Failure(kMemory) when the plan does not fit --max-mem; whatever the data's reader
+  /// throws
+  Trainer(const TrainConfig& config, const Globals& globals);
+
+  /// The next step, on samples iteration() * batch ...
+  StepResult step();
+
+  int64_t iteration() const { return iteration_; }
+  int64_t skipped_in_a_row() const { return skipped_; }
+  double best_psnr() const { return best_; }
+  void set_best_psnr(double psnr) { best_ = psnr; }
+  const satin::Plan& plan() const { return program_->plan(); }
+  const PairSource& source() const { return *source_; }
+
+  /// The weights as they are now.
+  Model model() const;
+
+  /// The bytes of a training state, and back: then everything goes on bit for bit.
+  /// errors of load_state: satin::FileError: damaged, or of another configuration
+  std::vector<uint8_t> save_state() const;
+  void load_state(const std::string& path);
+
+ private:
+  struct Batch {
+    std::vector<float> input, target;
+  };
+  Batch load(int64_t iteration) const;
+  std::string fingerprint() const;
+
+  TrainConfig config_;
+  satin::Parameters parameters_;
+  satin::ThreadPool pool_;
+  const satin::Backend& backend_;
+  satin::Tensor input_, target_;
+  satin::TrainingStep step_;
+  std::unique_ptr<satin::Program> program_;
+  std::unique_ptr<PairSource> source_;
+  std::future<Batch> next_;  // read while the step runs
+  int64_t iteration_ = 0;
+  int64_t skipped_ = 0;
+  double best_ = -std::numeric_limits<double>::infinity();
+};
+
+/// The pairs that config.data names.
+std::unique_ptr<PairSource> training_source(const TrainConfig& config);
+
+}  // namespace mgpnet

@@ -199,6 +199,7 @@ int run(int argc, char** argv) {
 
   add_smooth(app, globals);
   add_eval(app, globals);
+  add_train(app, globals);
   add_convert(app, globals);
   add_inspect(app, globals);
   add_bench(app, globals);

@@ -4,6 +4,7 @@
 
 #include "mgpnet/image_io.h"
 #include "nn/container.h"
+#include "nn/text.h"
 
 namespace mgpnet {
 

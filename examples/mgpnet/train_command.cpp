@@ -8,6 +8,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -144,8 +145,8 @@ class Run {
         warn(cat(e.what(), "; going back to the state before it"));
       }
     }
-    throw Failure(kModel, "nothing to resume", one_line(folder_.string()),
-                  "the folder state/ holds no training state");
+    // No state at all: killed before the first was written.  The run starts at step 0, as it would
+    // have.
   }
 
   bool finished() const { return trainer_.iteration() >= config_.iters; }
@@ -232,7 +233,7 @@ class Run {
   }
 
   /// Model first, state last: the state is what a resumed run believes.
-  void save() const {
+  void save() {
     if (trainer_.skipped_in_a_row() > 0 && !interrupted() && !finished()) return;
     write_model(folder_ / "model.gguf");
     if (validation_.empty()) write_model(folder_ / "best.gguf");
@@ -242,6 +243,9 @@ class Run {
       std::error_code ignored;
       fs::remove(states[i], ignored);
     }
+    // The page runs the network on its samples: often enough is once a minute.
+    if (reported_ && !finished() && !interrupted() && since(*reported_) < 60) return;
+    reported_ = Clock::now();
     write_text(folder_ / "report.html", report_page(folder_ / "log.jsonl", trainer_, globals_));
   }
 
@@ -250,6 +254,7 @@ class Run {
   const Globals& globals_;
   Trainer trainer_;
   std::vector<PairFiles> validation_;
+  std::optional<Clock::time_point> reported_;
 };
 
 /// Defaults, then the file, then --set, then flags.

@@ -45,9 +45,12 @@ std::vector<fs::path> pictures_in(const std::string& folder,
     folders.pop_back();
     std::error_code error;
     fs::directory_iterator entries(fs::path(folder) / at, error);
-    if (error)
-      throw Failure(kInput, "cannot read folder", (fs::path(folder) / at).string(),
-                    error.message());
+    if (error) {
+      const std::string name = (fs::path(folder) / at).string();
+      if (at.empty()) throw Failure(kInput, "cannot read folder", name, error.message());
+      warn("cannot read folder: " + name + ": " + error.message());  // the others go on
+      continue;
+    }
     for (; entries != fs::directory_iterator(); entries.increment(error)) {
       if (error) break;
       const fs::path name = entries->path().filename();

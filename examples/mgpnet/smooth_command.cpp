@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,13 +43,16 @@ std::vector<uint8_t> read_standard_input() {
   size_t used = 0;
   for (;;) {
     if (bytes.size() < used + (1 << 16)) bytes.resize(std::max<size_t>(2 * used, 1 << 18));
+    // A signal must not wait for the other end of the pipe.
+    stop_if_interrupted();
+    pollfd wait = {STDIN_FILENO, POLLIN, 0};
+    if (::poll(&wait, 1, 200) <= 0) continue;
     const ssize_t n = ::read(STDIN_FILENO, bytes.data() + used, bytes.size() - used);
     if (n == 0) break;
     if (n < 0) {
       if (errno == EINTR) continue;
       throw Failure(kInput, "cannot read", "standard input", std::strerror(errno));
     }
-    stop_if_interrupted();
     used += static_cast<size_t>(n);
     if (used > static_cast<size_t>(kMaxFileBytes))
       throw Failure(kInput, "too much data", "standard input", "a picture file is at most 1 GiB");
@@ -71,8 +75,7 @@ void make_folder_of(const std::string& path) {
   if (folder.empty()) return;
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error && !fs::is_directory(folder))
-    throw Failure(kOutput, "cannot create folder", folder.string(), error.message());
+  if (error) throw Failure(kOutput, "cannot create folder", folder.string(), error.message());
 }
 
 class SmoothRun {

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "mgpnet/image_io.h"
 #include "mgpnet/model.h"
@@ -205,6 +206,17 @@ TEST_CASE("smooth: the default name lies beside the input and keeps its extensio
   }
 }
 
+TEST_CASE("smooth: names too long for an output are refused, the longest that fits is not") {
+  const TemporaryFolder dir;
+  const std::string fits = std::string(244, 'n') + ".png", longest = std::string(251, 'n') + ".png";
+  write_picture(dir / fits, picture(8, 8));
+  CHECK(smooth({dir / fits}).code == 0);
+  CHECK(exists(dir / (std::string(244, 'n') + "_smooth.png")));
+  std::filesystem::rename(dir / fits, dir / longest);
+  check_error(smooth({dir / longest}), 4, "_smooth.png");
+  CHECK(smooth({dir / longest, "-o", dir / "short.png"}).code == 0);
+}
+
 TEST_CASE("smooth: a batch goes on after bad files and lists them") {
   const TemporaryFolder dir;
   for (const std::string folder : {"in", "in/sub", "in/sub/deep er"})
@@ -282,6 +294,15 @@ TEST_CASE("smooth: an interrupted batch ends with whole files and 130 or 143") {
     }
     std::filesystem::remove_all(dir / "out");
   }
+}
+
+TEST_CASE("smooth: an interrupt does not wait for the other end of a pipe") {
+  const TemporaryFolder dir;
+  REQUIRE(mkfifo((dir / "fifo").c_str(), 0600) == 0);
+  // Open for reading and writing, a FIFO without a writer neither ends nor gives data.
+  const Ended ended =
+      smooth({"-"}, {.input_from = dir / "fifo", .signal = SIGINT, .signal_ms = 600});
+  CHECK(ended.code == 130);
 }
 
 TEST_CASE("--version and --help go to standard output") {

@@ -25,7 +25,8 @@ Ended run(const std::vector<std::string>& arguments, const RunOptions& options) 
   const TemporaryFolder streams;
   write_text_file(streams / "in", options.input);
   const std::string out = options.output_to.empty() ? streams / "out" : options.output_to;
-  const std::string err = streams / "err", in = streams / "in";
+  const std::string err = streams / "err";
+  const std::string in = options.input_from.empty() ? streams / "in" : options.input_from;
   std::vector<std::string> words = {MGPNET_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -38,7 +39,7 @@ Ended run(const std::vector<std::string>& arguments, const RunOptions& options) 
       unsetenv(name);
     setenv("XDG_CONFIG_HOME", streams.path().c_str(), 1);
     for (std::string& variable : environment) putenv(variable.data());
-    const int fd_in = open(in.c_str(), O_RDONLY);
+    const int fd_in = open(in.c_str(), options.input_from.empty() ? O_RDONLY : O_RDWR);
     const int fd_out = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     const int fd_err = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(fd_in, 0), dup2(fd_out, 1), dup2(fd_err, 2);

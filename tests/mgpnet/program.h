@@ -18,9 +18,10 @@ struct Ended {
 };
 
 struct RunOptions {
-  std::string input = {};      ///< standard input
-  std::string folder = {};     ///< working directory; empty: as it is
-  std::string output_to = {};  ///< standard output goes to this file instead of Ended::out
+  std::string input = {};       ///< standard input
+  std::string input_from = {};  ///< this file instead of `input`
+  std::string folder = {};      ///< working directory; empty: as it is
+  std::string output_to = {};   ///< standard output goes to this file instead of Ended::out
   std::vector<std::string> environment = {};  ///< NAME=VALUE
   int signal = 0;                             ///< sent after `signal_ms`
   int signal_ms = 0;

@@ -71,6 +71,7 @@ void run_tile(const Tile<T>& t) {
     const Vec<T> start = t.bias ? load(t.bias + j * kL) : Vec<T>{};
     repeat<R>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
   });
+  constexpr int kAhead = 8;  // rows of b, which may come from the L2 cache
   constexpr int kUnroll =
       V == 1 ? 2 : 1;  // a narrow tile is short of instructions, not of products
   const char* ahead = static_cast<const char*>(t.ahead ? t.ahead : t.a);
@@ -82,6 +83,8 @@ void run_tile(const Tile<T>& t) {
       int64_t k = t.len;
       for (; k >= kUnroll; k -= kUnroll) {
         prefetch(ahead);
+        repeat<V>([&](auto j)
+                      __attribute__((always_inline)) { prefetch_near(b + kAhead * b_k + j * kL); });
         ahead += ahead_step;
         steps<kUnroll, T, R, V>(sum, a, b, b_k);
       }

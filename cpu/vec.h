@@ -83,8 +83,9 @@ SATIN_INLINE void repeat(F f) {
   (std::make_integer_sequence<int, N>{});
 }
 
-/// Brings the cache line of p near.
+/// Brings the cache line of p into L2, or all the way into L1.
 SATIN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
+SATIN_INLINE void prefetch_near(const void* p) { __builtin_prefetch(p, 0, 3); }
 
 /// {a0, b0, a1, b1 ...} of the lower halves, and of the upper halves.
 template <class V, int... I>

@@ -1,16 +1,14 @@
 // Convolution and its two adjoints.  First the meaning: one loop nest, three operations.  Below it
 // the fast way, all on the register tile of gemm.h and without copies of images.
 //
-// Channels lie last, so the values one row of the kernel needs are one run of KW * CIN neighbors; a
-// tile takes some neighboring pixels of one output row as its rows and reads these runs in the
-// image.  Only tiles at the left and right edge, where runs leave the image, read a padded copy of
-// the few pixels they need.  The gradient in x is the same product by phases of the stride: pixels
-// of dx whose place modulo the stride agrees meet the same taps of the kernel, a dense convolution
-// with turned weights. The gradient in w reads both images in place, a chunk of pixels being the
-// sum; fixed pieces of rows have their own partial results, added in order.
+// The forward convolution is one pass of conv_pass.h.  The gradient in x is the same by phases of
+// the stride: pixels of dx whose place modulo the stride agrees meet the same taps of the kernel, a
+// dense convolution with turned weights.  The gradient in w reads both images in place, the sum of
+// a tile being a chunk of pixels; fixed pieces of rows have their own partial results, added in
+// order.
 #include "tensor/conv2d.h"
 
-#include "cpu/gemm.h"
+#include "cpu/conv_pass.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
@@ -89,181 +87,6 @@ void plain_weight_grad(const Call& call) {
 }
 
 // --- the fast way: forward, and the gradient in x ------------------------------------------
-
-constexpr int64_t kMaxPieces = 64;   // tasks of one pass, each with a buffer for edges
-constexpr int64_t kMinPixels = 256;  // in a task, about
-
-/// Along one axis: output t reads inputs t * step + first + k * spacing for taps k in [0, taps).
-struct Axis {
-  int64_t out, in, step, first, spacing, taps;
-
-  /// The taps of output t that lie inside: [low, high).
-  int64_t low(int64_t t) const {
-    return min_of(taps, max_of(0, ceil_div_signed(-(t * step + first), spacing)));
-  }
-  int64_t high(int64_t t) const {
-    return max_of(0, min_of(taps, ceil_div_signed(in - (t * step + first), spacing)));
-  }
-  /// The first output none of whose taps lies before the input, and the first one of whose taps
-  /// lies behind it.
-  int64_t inner_begin() const { return min_of(out, max_of(0, ceil_div_signed(-first, step))); }
-  int64_t inner_end() const {
-    const int64_t reach = in - 1 - first - (taps - 1) * spacing;
-    return reach < 0 ? 0 : min_of(out, reach / step + 1);
-  }
-
-  static int64_t ceil_div_signed(int64_t a, int64_t b) {
-    return a > 0 ? (a + b - 1) / b : -(-a / b);
-  }
-};
-
-/// A dense convolution of channels-last images; strides in elements.
-struct Pass {
-  int64_t images, groups, cin, cout;  ///< cin, cout: of one group
-  Axis rows, cols;
-  int64_t x_image, x_row, x_col, y_image, y_row, y_col;
-
-  int64_t depth() const { return rows.taps * cols.taps * cin; }
-  int64_t strip_cols() const {
-    return (kTileRows - 1) * cols.step + (cols.taps - 1) * cols.spacing + 1;
-  }
-  int64_t strip_size() const { return ceil_div(rows.taps * strip_cols() * cin, 16) * 16; }
-  template <class T>
-  int64_t packed_cols() const {
-    return whole_vectors<T>(cout);
-  }
-  /// Rows of output in one task, and the tasks.
-  int64_t all_rows() const { return images * rows.out; }
-  int64_t pieces() const {
-    return max_of(1, min_of(min_of(kMaxPieces, all_rows()), all_rows() * cols.out / kMinPixels));
-  }
-  template <class T>
-  int64_t packed_size() const {
-    return ceil_div(groups * depth() * packed_cols<T>(), 16) * 16;
-  }
-  template <class T>
-  int64_t scratch() const {  ///< elements: weights in panels, then an edge buffer per task
-    return packed_size<T>() + pieces() * strip_size();
-  }
-};
-
-/// One tile: `count` pixels from column u of output row t, all columns of a panel.
-template <class T>
-struct PassRun {
-  const Pass& p;
-  const T* x;
-  const T* packed;
-  T* y;
-  const T* bias;
-  T* strips;
-
-  const T* panel_of(int64_t group, int64_t j) const {
-    return packed + group * p.depth() * p.packed_cols<T>() + p.depth() * j;
-  }
-
-  /// Copies the inputs of output pixels [u, u + count) of row t to `strip`, zeros where there are
-  /// none.
-  void copy_strip(T* strip,
-                  const T* image,
-                  int64_t t,
-                  int64_t u,
-                  int64_t count,
-                  int64_t low,
-                  int64_t high) const {
-    const int64_t cols = (count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1;
-    const int64_t from = u * p.cols.step + p.cols.first;
-    for (int64_t k = low; k < high; ++k) {
-      const T* row = image + (t * p.rows.step + p.rows.first + k * p.rows.spacing) * p.x_row;
-      for (int64_t v = from; v < from + cols; ++v) {
-        const bool inside = v >= 0 && v < p.cols.in;
-        for (int64_t c = 0; c < p.cin; ++c) *strip++ = inside ? row[v * p.x_col + c] : T{0};
-      }
-    }
-  }
-
-  void row(int64_t image, int64_t t, int64_t group, T* strip) const {
-    const T* in = x + image * p.x_image + group * p.cin;
-    T* out = y + image * p.y_image + t * p.y_row + group * p.cout;
-    const int64_t low = p.rows.low(t), high = max_of(low, p.rows.high(t));
-    const int64_t inner_begin = p.cols.inner_begin(), inner_end = p.cols.inner_end();
-    for_even(0, p.cols.out, kTileRows, [&](int64_t u, int64_t count) {
-      Tile<T> tile_args{};
-      const bool inner = u >= inner_begin && u + count <= inner_end;
-      const bool one_run = p.cols.spacing == 1 && (p.groups == 1 || !inner);
-      const int64_t pixel = inner ? p.x_col : p.cin;  // from one column of the input to the next
-      if (inner) {
-        tile_args.a = in + (t * p.rows.step + p.rows.first + low * p.rows.spacing) * p.x_row +
-                      (u * p.cols.step + p.cols.first) * p.x_col;
-        tile_args.a_outer = p.rows.spacing * p.x_row;
-      } else {
-        copy_strip(strip, in, t, u, count, low, high);
-        tile_args.a = strip;
-        tile_args.a_outer =
-            ((count - 1) * p.cols.step + (p.cols.taps - 1) * p.cols.spacing + 1) * p.cin;
-      }
-      tile_args.a_row = p.cols.step * pixel;
-      tile_args.a_k = 1;
-      tile_args.outer = high - low;
-      tile_args.inner = one_run ? 1 : p.cols.taps;
-      tile_args.len = one_run ? p.cols.taps * p.cin : p.cin;
-      tile_args.a_inner = p.cols.spacing * pixel;
-      tile_args.c_row = p.y_col;
-      tile_args.rows = static_cast<int>(count);
-      for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
-        const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)),
-                  width = whole_vectors<T>(cols);
-        alignas(64) T bias_panel[kTileCols<T>];
-        if (bias) pack_panel(bias_panel, bias + group * p.cout + j, 0, 1, 1, cols, width);
-        Tile<T> one = tile_args;
-        one.b = panel_of(group, j) + low * p.cols.taps * p.cin * width;
-        one.b_k = width;
-        one.b_inner = one.len * width;
-        one.b_outer = p.cols.taps * p.cin * width;
-        one.c = out + u * p.y_col + j;
-        one.cols = cols;
-        one.bias = bias ? bias_panel : nullptr;
-        tile(one);
-      }
-    });
-  }
-};
-
-/// w(kh, kw, ci, co) of one group as elements base + kh * row + kw * col + ci * in + co * out.
-struct Weights {
-  int64_t base, row, col, in, out, group;
-};
-
-/// Runs a pass over all tasks.  scratch: Pass::scratch elements.
-template <class T>
-void run_pass(const Call& call,
-              const Pass& p,
-              const T* x,
-              const T* w,
-              const Weights& at,
-              T* y,
-              const T* bias,
-              T* scratch) {
-  if (p.all_rows() * p.cols.out * p.cout * p.groups == 0) return;
-  const int64_t panels = ceil_div(p.cout, kTileCols<T>), taps = p.rows.taps * p.cols.taps;
-  const PassRun<T> run{p, x, scratch, y, bias, scratch + p.packed_size<T>()};
-  parallel_for(call, p.groups * panels * taps, [&](int64_t task) {
-    const int64_t tap = task % taps, j = task / taps % panels * kTileCols<T>,
-                  group = task / (taps * panels);
-    const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j)),
-              width = whole_vectors<T>(cols);
-    const T* from = w + at.base + tap / p.cols.taps * at.row + tap % p.cols.taps * at.col +
-                    group * at.group + j * at.out;
-    pack_panel(const_cast<T*>(run.panel_of(group, j)) + tap * p.cin * width, from, at.in, at.out,
-               p.cin, cols, width);
-  });
-  const int64_t pieces = p.pieces(), rows = p.all_rows();
-  parallel_for(call, pieces, [&](int64_t piece) {
-    T* strip = run.strips + piece * p.strip_size();
-    for (int64_t row = rows * piece / pieces; row < rows * (piece + 1) / pieces; ++row)
-      for (int64_t group = 0; group < p.groups; ++group)
-        run.row(row / p.rows.out, row % p.rows.out, group, strip);
-  });
-}
 
 Pass forward_pass(const Problem& p) {
   Pass pass{};
@@ -390,62 +213,83 @@ int64_t tail_size(const Problem& p, const Sums& s) {
 }
 
 template <class T>
-void weight_grad_step(const Problem& p,
-                      const Sums& s,
-                      int64_t step,
-                      const T* x,
-                      const T* dy,
-                      T* dw,
-                      bool add,
-                      T* tail) {
-  const int64_t n = step / s.steps_per_image, first = step % s.steps_per_image * s.rows_per_step;
-  const int64_t last = min_of(p.oh, first + s.rows_per_step);
-  const int64_t ci_n = p.group_in(), co_n = p.group_out(), whole = co_n / kLanes<T> * kLanes<T>;
-  const T* image = x + n * p.h * p.w * p.cin;
-  const T* dy_step = dy + (n * p.oh + first) * p.ow * p.cout;
-  for (int64_t group = 0; group < p.groups; ++group) {
-    if (whole < co_n)
-      pack_panel(tail, dy_step + group * co_n + whole, p.cout, 1, (last - first) * p.ow,
-                 static_cast<int>(co_n - whole), kLanes<T>);
-    for (int64_t kh = 0; kh < p.kh; ++kh)
-      for (int64_t kw = 0; kw < p.kw; ++kw) {
-        // The outputs whose tap lies inside, as one axis with a single tap.
-        const Axis row{p.oh, p.h, p.stride, kh * p.dilation - p.pad, 1, 1};
-        const Axis col{p.ow, p.w, p.stride, kw * p.dilation - p.pad, 1, 1};
-        const int64_t r0 = max_of(first, row.inner_begin()),
-                      r1 = max_of(r0, min_of(last, row.inner_end()));
+struct WeightGrad {
+  const Problem p;
+  const Sums s;
+  const T* x;
+  const T* dy;
+
+  /// Rows [first, last) of dy in image n.
+  struct Step {
+    int64_t n, first, last;
+  };
+  Step step(int64_t i) const {
+    const int64_t first = i % s.steps_per_image * s.rows_per_step;
+    return {i / s.steps_per_image, first, min_of(p.oh, first + s.rows_per_step)};
+  }
+  const T* image(const Step& t) const { return x + t.n * p.h * p.w * p.cin; }
+  const T* dy_of(const Step& t) const { return dy + (t.n * p.oh + t.first) * p.ow * p.cout; }
+
+  /// What a step is the first to read.
+  Ahead ahead_of(const Step& t) const {
+    const auto behind =
+        [&](int64_t row) {  // the row of x behind those that dy's rows up to this meet
+          return max_of(0, min_of(p.h, row * p.stride - p.pad + p.dilation * (p.kh - 1) + 1));
+        };
+    const int64_t from = t.first ? behind(t.first - 1) : 0, row = p.w * p.cin;
+    Ahead ahead;
+    ahead.add(image(t) + from * row, (behind(t.last - 1) - from) * row);
+    ahead.add(dy_of(t), (t.last - t.first) * p.ow * p.cout);
+    return ahead;
+  }
+
+  /// dw = (or += if `add`) the products of one step.  tail: tail_size elements.
+  void run(const Step& now, T* dw, bool add, T* tail, Ahead ahead) const {
+    const int64_t ci_n = p.group_in(), co_n = p.group_out(), whole = co_n / kLanes<T> * kLanes<T>;
+    for (int64_t group = 0; group < p.groups; ++group) {
+      const T* dy_group = dy_of(now) + group * co_n;
+      if (whole < co_n)
+        pack_panel(tail, dy_group + whole, p.cout, 1, (now.last - now.first) * p.ow,
+                   static_cast<int>(co_n - whole), kLanes<T>);
+      for (int64_t tap = 0; tap < p.kh * p.kw; ++tap) {
+        // The pixels of dy that this tap takes to pixels inside x: an axis with a single tap.
+        const Axis row{p.oh, p.h, p.stride, tap / p.kw * p.dilation - p.pad, 1, 1};
+        const Axis col{p.ow, p.w, p.stride, tap % p.kw * p.dilation - p.pad, 1, 1};
+        const int64_t r0 = max_of(now.first, row.inner_begin());
+        const int64_t r1 = max_of(r0, min_of(now.last, row.inner_end()));
         const int64_t c0 = col.inner_begin(), c1 = max_of(c0, col.inner_end());
-        T* to = dw + (kh * p.kw + kw) * ci_n * p.cout + group * co_n;
-        for (int64_t j = 0, step_cols = 0; j < co_n; j += step_cols) {
-          step_cols = j + kTileCols<T> <= whole ? kTileCols<T> : kLanes<T>;
-          const int64_t n_cols = min_of(step_cols, co_n - j);
+        const T* from = image(now) + group * ci_n +
+                        ((r0 * p.stride + row.first) * p.w + c0 * p.stride + col.first) * p.cin;
+        T* to = dw + tap * ci_n * p.cout + group * co_n;
+        for (int64_t j = 0, width = 0; j < co_n; j += width) {
+          width = j + kTileCols<T> <= whole ? kTileCols<T> : kLanes<T>;
           const bool in_tail = j >= whole;
+          const int64_t pixel = in_tail ? kLanes<T> : p.cout;
           for_even(0, ci_n, kTileRows, [&](int64_t i, int64_t count) {
             Tile<T> t{};
-            t.a = image + ((r0 * p.stride + row.first) * p.w + c0 * p.stride + col.first) * p.cin +
-                  group * ci_n + i;
+            t.a = from + i;
             t.a_row = 1;
             t.a_k = p.stride * p.cin;
             t.outer = r1 - r0;
             t.inner = 1;
             t.len = c1 - c0;
             t.a_outer = p.stride * p.w * p.cin;
-            const int64_t pixel = in_tail ? kLanes<T> : p.cout;
-            t.b = in_tail ? tail : dy_step + group * co_n + j;
-            t.b += ((r0 - first) * p.ow + c0) * pixel;
+            t.b = (in_tail ? tail : dy_group + j) + ((r0 - now.first) * p.ow + c0) * pixel;
             t.b_k = pixel;
             t.b_outer = p.ow * pixel;
             t.c = to + i * p.cout + j;
             t.c_row = p.cout;
             t.rows = static_cast<int>(count);
-            t.cols = static_cast<int>(n_cols);
+            t.cols = static_cast<int>(min_of(width, co_n - j));
             t.add = add;
+            t.ahead = ahead.take(t.outer * t.len);
             tile(t);
           });
         }
       }
+    }
   }
-}
+};
 
 template <class T>
 void fast_weight_grad(const Call& call) {
@@ -456,11 +300,12 @@ void fast_weight_grad(const Call& call) {
   if (s.steps == 0) return fill<T>(dw, size, nullptr, 1);
   T* partial = s.pieces > 1 ? static_cast<T*>(call.scratch) : dw;
   T* tails = static_cast<T*>(call.scratch) + (s.pieces > 1 ? s.pieces * size : 0);
+  const WeightGrad<T> grad{p, s, call.in[0].as<T>(), call.in[1].as<T>()};
   parallel_for(call, s.pieces, [&](int64_t piece) {
     const int64_t begin = s.steps * piece / s.pieces, end = s.steps * (piece + 1) / s.pieces;
-    for (int64_t step = begin; step < end; ++step)
-      weight_grad_step(p, s, step, call.in[0].as<T>(), call.in[1].as<T>(), partial + piece * size,
-                       step > begin, tails + piece * tail_size<T>(p, s));
+    for (int64_t i = begin; i < end; ++i)
+      grad.run(grad.step(i), partial + piece * size, i > begin, tails + piece * tail_size<T>(p, s),
+               i + 1 < end ? grad.ahead_of(grad.step(i + 1)) : Ahead{});
   });
   if (s.pieces > 1) sum_partials<T>(call, dw, partial, s.pieces, size, nullptr, 1);
 }

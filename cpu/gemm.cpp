@@ -71,6 +71,11 @@ void run_tile(const Tile<T>& t) {
     const Vec<T> start = t.bias ? load(t.bias + j * kL) : Vec<T>{};
     repeat<R>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
   });
+  repeat<R>([&](auto i) __attribute__((always_inline)) {
+    repeat<V>([&](auto j) __attribute__((always_inline)) {
+      prefetch_for_writing(t.c + i * t.c_row + j * kL);
+    });
+  });
   constexpr int kAhead = 8;  // rows of b, which may come from the L2 cache
   constexpr int kUnroll =
       V == 1 ? 2 : 1;  // a narrow tile is short of instructions, not of products

@@ -48,6 +48,33 @@ struct Tile {
 template <class T>
 void tile(const Tile<T>& t);
 
+/// Memory that comes next, handed out to tiles as their Tile::ahead.
+class Ahead {
+ public:
+  template <class T>
+  void add(const T* from, int64_t elements) {
+    regions_[count_++] = {reinterpret_cast<const char*>(from),
+                          elements * static_cast<int64_t>(sizeof(T)) / 64};
+  }
+  /// For a tile that runs over n values of k.
+  const void* take(int64_t n) {
+    for (; now_ < count_ && at_ >= regions_[now_].lines; at_ = 0) ++now_;
+    if (now_ == count_) return nullptr;
+    const char* p = regions_[now_].from + 64 * at_;
+    at_ += n;
+    return p;
+  }
+
+ private:
+  struct Region {
+    const char* from;
+    int64_t lines;
+  };
+  Region regions_[2] = {};
+  int count_ = 0, now_ = 0;
+  int64_t at_ = 0;
+};
+
 /// Panel of b: k rows of `width` (whole vectors) columns, the first `cols` of them copied from
 /// b(k, j) = b[k * b_k + j * b_col], the others 0.
 template <class T>

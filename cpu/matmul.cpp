@@ -118,70 +118,89 @@ Cut cut(Problem p) {
   return c;
 }
 
+/// A part of the output, columns cut at whole tiles, and the steps summed into it.
+struct Block {
+  int64_t g, i0, i1, j0, j1, s0, s1;
+};
+
 template <class T>
 struct Product {
   const Cut c;
   const T* a;
   const T* b;
-  const T* bias;
+  const T* bias;    ///< null: none
   const T* packed;  ///< b in panels, or null
 
-  static int width(int64_t cols) { return whole_vectors<T>(cols); }
+  /// k in [k0, k0 + len) of `count` elements of the batch.
+  struct Step {
+    int64_t first, count, k0, len;
+  };
+  Step step(int64_t s, int64_t g) const {
+    const Problem& p = c.p;
+    const int64_t first = p.sum ? s / c.k_steps * c.per_step : g, k0 = s % c.k_steps * kStep;
+    return {first, p.sum ? min_of(c.per_step, p.batch - first) : 1, k0, min_of(kStep, p.k - k0)};
+  }
+
   /// Panels lie step by step, in each from left to right.
   int64_t packed_at(int64_t k, int64_t len, int64_t j) const {
     return k * c.packed_cols(kLanes<T>) + len * j;
   }
 
-  /// The rows of a behind this tile, where they follow in memory.
-  static const T* ahead(const Tile<T>& t, int64_t next) {
-    return t.a_row == t.len && next ? t.a + next : nullptr;
+  /// What step s reads, where a and b lie in one piece each.
+  Ahead ahead_of(const Step& s, const Block& block) const {
+    const Problem& p = c.p;
+    const auto whole = [&](int64_t along_k, int64_t across, int64_t extent) {
+      return (across == 1 && along_k == extent) ||
+             (along_k == 1 && across == p.k && c.k_steps == 1);
+    };
+    Ahead ahead;
+    if (whole(p.a_k, p.a_row, p.m) && block.i0 == 0 && block.i1 == p.m)
+      ahead.add(a + s.first * p.a_batch + s.k0 * p.a_k, s.count * s.len * p.m);
+    if (!packed && whole(p.b_k, p.b_col, p.n) && block.j0 == 0 && block.j1 == p.n)
+      ahead.add(b + s.first * p.b_batch + s.k0 * p.b_k, s.count * s.len * p.n);
+    return ahead;
   }
 
-  /// c[i0.., j0..] = the sum over steps [s0, s1) for element g of the batch.
-  void block(T* to,
-             int64_t g,
-             int64_t i0,
-             int64_t i1,
-             int64_t j0,
-             int64_t j1,
-             int64_t s0,
-             int64_t s1,
-             bool with_bias) const {
+  /// Computes a block of y; `to` has the place of its element (0, 0).
+  void run(T* to, const Block& block) const {
     const Problem& p = c.p;
     alignas(64) T panel[kPanelBytes / sizeof(T)];
     alignas(64) T bias_panel[kTileCols<T>];
-    for (int64_t s = s0; s < s1; ++s) {
-      const int64_t first = p.sum ? s / c.k_steps * c.per_step : g;
-      const int64_t count = p.sum ? min_of(c.per_step, p.batch - first) : 1;
-      const int64_t k0 = s % c.k_steps * kStep, len = min_of(kStep, p.k - k0);
-      for (int64_t j = j0; j < j1; j += kTileCols<T>) {
-        const int cols = static_cast<int>(min_of(kTileCols<T>, j1 - j)), w = width(cols);
-        const T* from = packed ? packed + packed_at(k0, len, j) : panel;
+    for (int64_t s = block.s0; s < block.s1; ++s) {
+      const Step now = step(s, block.g);
+      Ahead ahead;
+      if (s + 1 < block.s1) ahead = ahead_of(step(s + 1, block.g), block);
+      for (int64_t j = block.j0; j < block.j1; j += kTileCols<T>) {
+        const int cols = static_cast<int>(min_of(kTileCols<T>, block.j1 - j));
+        const int width = whole_vectors<T>(cols);
         if (!packed)
-          for (int64_t r = 0; r < count; ++r)
-            pack_panel(panel + r * len * w, b + (first + r) * p.b_batch + k0 * p.b_k + j * p.b_col,
-                       p.b_k, p.b_col, len, cols, w);
-        const bool start_with_bias = with_bias && bias && s == s0;
-        if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, w);
-        for_even(i0, i1, kTileRows, [&](int64_t i, int64_t rows) {
+          for (int64_t r = 0; r < now.count; ++r)
+            pack_panel(panel + r * now.len * width,
+                       b + (now.first + r) * p.b_batch + now.k0 * p.b_k + j * p.b_col, p.b_k,
+                       p.b_col, now.len, cols, width);
+        const bool start_with_bias = bias && s == 0;
+        if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, width);
+        for_even(block.i0, block.i1, kTileRows, [&](int64_t i, int64_t rows) {
           Tile<T> t{};
-          t.a = a + first * p.a_batch + i * p.a_row + k0 * p.a_k;
+          t.a = a + now.first * p.a_batch + i * p.a_row + now.k0 * p.a_k;
           t.a_row = p.a_row;
           t.a_k = p.a_k;
-          t.b = from;
-          t.b_k = w;
-          t.outer = count;
+          t.b = packed ? packed + packed_at(now.k0, now.len, j) : panel;
+          t.b_k = width;
+          t.outer = now.count;
           t.inner = 1;
-          t.len = len;
+          t.len = now.len;
           t.a_outer = p.a_batch;
-          t.b_outer = len * w;
+          t.b_outer = now.len * width;
           t.c = to + i * p.n + j;
           t.c_row = p.n;
           t.rows = static_cast<int>(rows);
           t.cols = cols;
           t.bias = start_with_bias ? bias_panel : nullptr;
-          t.add = s > s0;
-          if (j == j0) t.ahead = ahead(t, p.a_k == 1 ? rows * p.a_row : 0);
+          t.add = s > block.s0;
+          t.ahead = ahead.take(now.count * now.len);
+          // The rows below this tile, where they follow in memory.
+          if (j == block.j0 && p.a_row == now.len && p.a_k == 1) t.ahead = t.a + rows * p.a_row;
           tile(t);
         });
       }
@@ -222,7 +241,8 @@ void fast_matmul(const Call& call) {
                  p.b_k, p.b_col, len, cols, whole_vectors<T>(cols));
     });
   }
-  const Product<T> product{c, call.in[0].as<T>(), call.in[1].as<T>(), bias, packed};
+  const Product<T> product{c, call.in[0].as<T>(), call.in[1].as<T>(), c.pieces > 1 ? nullptr : bias,
+                           packed};
   const int64_t row_blocks = c.row_blocks(), col_blocks = c.col_blocks();
   parallel_for(call, c.outputs() * c.pieces * row_blocks * col_blocks, [&](int64_t task) {
     const int64_t col = task % col_blocks;
@@ -230,9 +250,9 @@ void fast_matmul(const Call& call) {
     const int64_t piece = task / (col_blocks * row_blocks) % c.pieces;
     const int64_t g = task / (col_blocks * row_blocks * c.pieces);
     T* to = c.pieces > 1 ? partial + piece * size : y + g * size;
-    product.block(to, g, p.m * row / row_blocks, p.m * (row + 1) / row_blocks, col * c.block_cols,
-                  min_of(p.n, (col + 1) * c.block_cols), c.steps * piece / c.pieces,
-                  c.steps * (piece + 1) / c.pieces, c.pieces == 1);
+    product.run(to, {g, p.m * row / row_blocks, p.m * (row + 1) / row_blocks, col * c.block_cols,
+                     min_of(p.n, (col + 1) * c.block_cols), c.steps * piece / c.pieces,
+                     c.steps * (piece + 1) / c.pieces});
   });
   if (c.pieces > 1) sum_partials(call, y, partial, c.pieces, size, bias, p.n);
 }

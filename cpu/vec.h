@@ -86,6 +86,7 @@ SATIN_INLINE void repeat(F f) {
 /// Brings the cache line of p into L2, or all the way into L1.
 SATIN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 SATIN_INLINE void prefetch_near(const void* p) { __builtin_prefetch(p, 0, 3); }
+SATIN_INLINE void prefetch_for_writing(void* p) { __builtin_prefetch(p, 1, 3); }
 
 /// {a0, b0, a1, b1 ...} of the lower halves, and of the upper halves.
 template <class V, int... I>

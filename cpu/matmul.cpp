@@ -67,6 +67,7 @@ void plain_matmul(const Call& call) {
 
 constexpr int64_t kStep = 256;                  // k per step: a panel of b fits the L1 cache
 constexpr int64_t kBlockRows = 16 * kTileRows;  // rows of a task: with kStep, a fits the L2 cache
+constexpr int64_t kBlockTiles = 8;              // tiles of columns of a task
 constexpr int64_t kPanelBytes = kStep * kTileVectors * kVectorBytes;
 constexpr int64_t kSharedBytes = int64_t{4}
                                  << 20;  // the largest b that is packed once for all tasks
@@ -104,7 +105,7 @@ Cut cut(Problem p) {
   c.per_step = p.sum && p.k > 0 && p.k < kStep ? kStep / p.k : 1;
   c.k_steps = ceil_div(p.k, kStep);
   c.steps = (p.sum ? ceil_div(p.batch, c.per_step) : 1) * c.k_steps;
-  c.block_cols = 8 * kTileCols<T>;
+  c.block_cols = kBlockTiles * kTileCols<T>;
   // Pieces: enough work for 32 threads, at least 4 steps each, no more than 8 MiB.
   const int64_t tasks = c.outputs() * c.row_blocks() * c.col_blocks();
   c.pieces = 1;
@@ -156,12 +157,45 @@ struct Product {
     Ahead ahead;
     if (whole(p.a_k, p.a_row, p.m) && block.i0 == 0 && block.i1 == p.m)
       ahead.add(a + s.first * p.a_batch + s.k0 * p.a_k, s.count * s.len * p.m);
-    if (!packed && whole(p.b_k, p.b_col, p.n) && block.j0 == 0 && block.j1 == p.n)
+    if (whole(p.b_k, p.b_col, p.n) && block.j0 == 0 && block.j1 == p.n)
       ahead.add(b + s.first * p.b_batch + s.k0 * p.b_k, s.count * s.len * p.n);
     return ahead;
   }
 
-  /// Computes a block of y; `to` has the place of its element (0, 0).
+  /// One tile of step `now`: rows [i, i + rows), columns [j, j + cols) with b in `panel`.
+  void run_tile(T* to,
+                const Step& now,
+                int64_t i,
+                int64_t rows,
+                int64_t j,
+                int cols,
+                const T* panel,
+                const T* bias_panel,
+                bool add,
+                const void* ahead) const {
+    const Problem& p = c.p;
+    Tile<T> t{};
+    t.a = a + now.first * p.a_batch + i * p.a_row + now.k0 * p.a_k;
+    t.a_row = p.a_row;
+    t.a_k = p.a_k;
+    t.b = panel;
+    t.b_k = whole_vectors<T>(cols);
+    t.outer = now.count;
+    t.inner = 1;
+    t.len = now.len;
+    t.a_outer = p.a_batch;
+    t.b_outer = now.len * t.b_k;
+    t.c = to + i * p.n + j;
+    t.c_row = p.n;
+    t.rows = static_cast<int>(rows);
+    t.cols = cols;
+    t.bias = bias_panel;
+    t.add = add;
+    t.ahead = ahead;
+    tile(t);
+  }
+
+  /// Computes a block of y, panel by panel; `to` has the place of its element (0, 0).
   void run(T* to, const Block& block) const {
     const Problem& p = c.p;
     alignas(64) T panel[kPanelBytes / sizeof(T)];
@@ -173,37 +207,39 @@ struct Product {
       for (int64_t j = block.j0; j < block.j1; j += kTileCols<T>) {
         const int cols = static_cast<int>(min_of(kTileCols<T>, block.j1 - j));
         const int width = whole_vectors<T>(cols);
-        if (!packed)
-          for (int64_t r = 0; r < now.count; ++r)
-            pack_panel(panel + r * now.len * width,
-                       b + (now.first + r) * p.b_batch + now.k0 * p.b_k + j * p.b_col, p.b_k,
-                       p.b_col, now.len, cols, width);
+        for (int64_t r = 0; r < now.count; ++r)
+          pack_panel(panel + r * now.len * width,
+                     b + (now.first + r) * p.b_batch + now.k0 * p.b_k + j * p.b_col, p.b_k, p.b_col,
+                     now.len, cols, width);
         const bool start_with_bias = bias && s == 0;
         if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, width);
         for_even(block.i0, block.i1, kTileRows, [&](int64_t i, int64_t rows) {
-          Tile<T> t{};
-          t.a = a + now.first * p.a_batch + i * p.a_row + now.k0 * p.a_k;
-          t.a_row = p.a_row;
-          t.a_k = p.a_k;
-          t.b = packed ? packed + packed_at(now.k0, now.len, j) : panel;
-          t.b_k = width;
-          t.outer = now.count;
-          t.inner = 1;
-          t.len = now.len;
-          t.a_outer = p.a_batch;
-          t.b_outer = now.len * width;
-          t.c = to + i * p.n + j;
-          t.c_row = p.n;
-          t.rows = static_cast<int>(rows);
-          t.cols = cols;
-          t.bias = start_with_bias ? bias_panel : nullptr;
-          t.add = s > block.s0;
-          t.ahead = ahead.take(now.count * now.len);
-          // The rows below this tile, where they follow in memory.
-          if (j == block.j0 && p.a_row == now.len && p.a_k == 1) t.ahead = t.a + rows * p.a_row;
-          tile(t);
+          run_tile(to, now, i, rows, j, cols, panel, start_with_bias ? bias_panel : nullptr,
+                   s > block.s0, ahead.take(now.count * now.len));
         });
       }
+    }
+  }
+
+  /// The same where b lies packed: rows by rows, so that a and y stream through once.
+  void run_packed(T* to, const Block& block) const {
+    const Problem& p = c.p;
+    alignas(64) T bias_row[kBlockTiles * kTileCols<T>];
+    if (bias)
+      pack_panel(bias_row, bias + block.j0, 0, 1, 1, static_cast<int>(block.j1 - block.j0),
+                 whole_vectors<T>(block.j1 - block.j0));
+    for (int64_t s = block.s0; s < block.s1; ++s) {
+      const Step now = step(s, block.g);
+      for_even(block.i0, block.i1, kTileRows, [&](int64_t i, int64_t rows) {
+        Ahead ahead;
+        if (p.a_k == 1 && p.a_row == now.len)
+          ahead.add(a + now.first * p.a_batch + (i + rows) * p.a_row, rows * p.a_row);
+        for (int64_t j = block.j0; j < block.j1; j += kTileCols<T>)
+          run_tile(to, now, i, rows, j, static_cast<int>(min_of(kTileCols<T>, block.j1 - j)),
+                   packed + packed_at(now.k0, now.len, j),
+                   bias && s == 0 ? bias_row + (j - block.j0) : nullptr, s > block.s0,
+                   ahead.take(now.len));
+      });
     }
   }
 };
@@ -250,9 +286,14 @@ void fast_matmul(const Call& call) {
     const int64_t piece = task / (col_blocks * row_blocks) % c.pieces;
     const int64_t g = task / (col_blocks * row_blocks * c.pieces);
     T* to = c.pieces > 1 ? partial + piece * size : y + g * size;
-    product.run(to, {g, p.m * row / row_blocks, p.m * (row + 1) / row_blocks, col * c.block_cols,
-                     min_of(p.n, (col + 1) * c.block_cols), c.steps * piece / c.pieces,
-                     c.steps * (piece + 1) / c.pieces});
+    const Block block{g,
+                      p.m * row / row_blocks,
+                      p.m * (row + 1) / row_blocks,
+                      col * c.block_cols,
+                      min_of(p.n, (col + 1) * c.block_cols),
+                      c.steps * piece / c.pieces,
+                      c.steps * (piece + 1) / c.pieces};
+    packed ? product.run_packed(to, block) : product.run(to, block);
   });
   if (c.pieces > 1) sum_partials(call, y, partial, c.pieces, size, bias, p.n);
 }

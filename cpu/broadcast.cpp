@@ -87,16 +87,6 @@ T* partials(const Call& call, const SumPlan& plan) {
 
 // --- the plain loops ---------------------------------------------------------------------------
 
-/// The offset of element i of a loop.
-inline int64_t offset_of(const Loop<1>& loop, int64_t i) {
-  int64_t offset = 0;
-  for (int a = loop.rank - 1; a >= 0; --a) {
-    offset += (i % loop.extent[a]) * loop.stride[0][a];
-    i /= loop.extent[a];
-  }
-  return offset;
-}
-
 /// Pairwise sum of terms [begin, end) at x: error grows with the logarithm of their number.
 template <class T>
 T pairwise(const T* x, const Loop<1>& summed, int64_t begin, int64_t end) {

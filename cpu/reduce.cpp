@@ -12,21 +12,13 @@ void amax(const Call& call) {
     (y.shape[i] == x.shape[i] ? kept : reduced).axis(x.shape[i], {xs[i]});
   with_type(y.dtype, [&](auto t) {
     using T = decltype(t);
-    const auto offset = [](const Loop<1>& loop, int64_t i) {
-      int64_t sum = 0;
-      for (int a = loop.rank - 1; a >= 0; --a) {
-        sum += (i % loop.extent[a]) * loop.stride[0][a];
-        i /= loop.extent[a];
-      }
-      return sum;
-    };
     const int64_t terms = y.shape.size() > 0 ? x.shape.size() / y.shape.size() : 0;
     parallel_chunks(call, y.shape.size(), 1 + 4096 / (terms + 1), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const T* from = x.as<T>() + offset(kept, i);
+        const T* from = x.as<T>() + offset_of(kept, i);
         T largest = from[0];
         for (int64_t k = 1; k < terms; ++k) {
-          const T value = from[offset(reduced, k)];
+          const T value = from[offset_of(reduced, k)];
           if (value > largest || value != value) largest = value;
           if (largest != largest) break;
         }

@@ -110,4 +110,14 @@ inline void broadcast_strides(const Shape& s, const Shape& out, int64_t (&stride
   }
 }
 
+/// The offset of element i of a loop.
+inline int64_t offset_of(const Loop<1>& loop, int64_t i) {
+  int64_t offset = 0;
+  for (int a = loop.rank - 1; a >= 0; --a) {
+    offset += (i % loop.extent[a]) * loop.stride[0][a];
+    i /= loop.extent[a];
+  }
+  return offset;
+}
+
 }  // namespace satin::cpu::SATIN_ISA

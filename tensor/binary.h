@@ -28,8 +28,8 @@ Tensor equal(const Tensor& x, const Tensor& y);       ///< 1 where x = y, else 0
 
 /// dx of leaky_relu: dy where x > 0, else slope dy.  gradient: to dy the same; none to x
 Tensor leaky_relu_grad(const Tensor& x, const Tensor& dy, double slope);
-/// numerics: f32 on the CPU within 2.6e-7 |dy|
 /// dx of gelu: (Phi(x) + x phi(x)) dy.  gradient: to dy the same; to x dz dy phi(x) (2 - x^2)
+/// numerics: f32 on the CPU within 2.6e-7 |dy|
 Tensor gelu_grad(const Tensor& x, const Tensor& dy);
 
 /// A rank-0 constant of x's dtype.

@@ -15,7 +15,8 @@ int64_t none(const Node&) { return 0; }
 /// What the composition adds to the inputs of `node`; what is behind them costs its own nodes.
 int64_t composed(const Node& node) {
   const auto is_input = [&](const NodePtr& n) {
-    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const Tensor& x) { return x.node_ptr() == n; });
+    return std::any_of(node.inputs.begin(), node.inputs.end(),
+                       [&](const Tensor& x) { return x.node_ptr() == n; });
   };
   int64_t macs = 0;
   for (const NodePtr& part : nodes_of(composition_of(node), is_input))

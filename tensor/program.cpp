@@ -3,12 +3,7 @@
 #include <chrono>
 
 namespace satin {
-namespace {
-
-Plan plan_of(const Tensors& outputs,
-             const Backend& backend,
-             const Options& options,
-             bool recompute) {
+Schedule schedule_of(const Tensors& outputs, const Options& options) {
   for (const Tensor& y : outputs) y.node();  // throws for an empty one
   Tensors all = outputs;
   for (const Alias& a : options.alias) all.push_back(a.updated);
@@ -17,15 +12,17 @@ Plan plan_of(const Tensors& outputs,
   for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = lowered[outputs.size() + i];
   Schedule schedule =
       linearize({lowered.begin(), lowered.begin() + static_cast<int64_t>(outputs.size())}, alias);
-  if (recompute) recompute_cheap_values(schedule);
-  return make_plan(std::move(schedule), backend);
+  if (options.recompute) recompute_cheap_values(schedule);
+  return schedule;
 }
 
-}  // namespace
+Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options) {
+  return make_plan(schedule_of(outputs, options), backend);
+}
 
 Program::Program(Tensors outputs, const Backend& backend, Options options)
     : backend_(backend), outputs_(std::move(outputs)), store_(options.store) {
-  plan_ = plan_of(outputs_, backend, options, options.recompute);
+  plan_ = plan_of(outputs_, backend, options);
   if (options.max_bytes > 0 && plan_.total_bytes() > options.max_bytes)
     throw MemoryError(
         cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),

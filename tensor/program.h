@@ -18,10 +18,10 @@ namespace satin {
 
 struct Options {
   std::vector<Alias> alias = {};  ///< parameters that every run updates
-  Store* store = nullptr;    ///< shared parameters; null: the Program has its own
-  bool fuse = true;          ///< false: run compositions instead of fused kernels
-  bool recompute = true;     ///< compute cheap values again rather than keep them for long
-  int64_t max_bytes = 0;     ///< refuse a plan over this many bytes in all; 0: no limit
+  Store* store = nullptr;         ///< shared parameters; null: the Program has its own
+  bool fuse = true;               ///< false: run compositions instead of fused kernels
+  bool recompute = true;          ///< compute cheap values again rather than keep them for long
+  int64_t max_bytes = 0;          ///< refuse a plan over this many bytes in all; 0: no limit
 };
 
 /// The limit of Options::max_bytes cannot be met.  `needed` is the smallest limit that would do.
@@ -30,6 +30,11 @@ class MemoryError : public Error {
   MemoryError(const std::string& what, int64_t needed_bytes) : Error(what), needed(needed_bytes) {}
   int64_t needed;
 };
+
+/// What a Program would run and where its values would lie, without memory for them.
+/// errors: impossible aliases throw Error.
+Schedule schedule_of(const Tensors& outputs, const Options& options = {});
+Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options = {});
 
 class Program {
  public:

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tensor/schedule.h"
-
 namespace mgpnet {
 
 using namespace satin;
@@ -40,9 +38,7 @@ int64_t Smoother::needed_bytes(int width, int height, int channels) const {
   if (w != planned_width_ || h != planned_height_) {
     Parameters parameters = network_parameters(config_);
     const Tensor y = network(parameters, picture_input(w, h), config_)[0];
-    Schedule schedule = linearize(lower({y}, !globals_.no_fuse), {});
-    recompute_cheap_values(schedule);
-    planned_bytes_ = make_plan(std::move(schedule), backend_).total_bytes();
+    planned_bytes_ = plan_of({y}, backend_, {.fuse = !globals_.no_fuse}).total_bytes();
     planned_width_ = w, planned_height_ = h;
   }
   return planned_bytes_ + kProcessBytes + picture_bytes(width, height, channels);

@@ -92,17 +92,11 @@ std::vector<OpRow> op_rows(const Plan& plan, const Workload& w) {
 }
 
 Schedule schedule_of(const Workload& w, bool fuse) {
-  const Tensors lowered = lower(w.results(), fuse);
-  const auto middle = lowered.begin() + static_cast<int64_t>(w.outputs.size());
-  std::vector<Alias> alias = w.alias;
-  for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = middle[static_cast<int64_t>(i)];
-  Schedule schedule = linearize({lowered.begin(), middle}, alias);
-  recompute_cheap_values(schedule);
-  return schedule;
+  return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse});
 }
 
 Plan plan_of(const Workload& w, const Backend& backend, bool fuse) {
-  return make_plan(schedule_of(w, fuse), backend);
+  return satin::plan_of(w.outputs, backend, {.alias = w.alias, .fuse = fuse});
 }
 
 void OpTimes::step(const Node&, double seconds) {

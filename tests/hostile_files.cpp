@@ -3,55 +3,23 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <fstream>
 #include <random>
 
 #include <doctest/doctest.h>
-#include <malloc.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "growth_limit.h"
 #include "nn/byte_reader.h"
 
 namespace satin::testing {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 #ifdef NDEBUG
 constexpr double kSlack = kSanitized ? 10 : 1;
 #else
 constexpr double kSlack = 10;  // unoptimized; the bar of a second holds for what users run
 #endif
-
-// Lets the process grow by `bytes` at most; beyond that allocations throw bad_alloc.  Sanitizers
-// reserve address space of their own, so nothing is limited under them.
-class GrowthLimit {
- public:
-  explicit GrowthLimit(uint64_t bytes) {
-    if (kSanitized) return;
-    malloc_trim(0);
-    uint64_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    if (pages == 0 || getrlimit(RLIMIT_AS, &old_) != 0) return;
-    rlimit limit = old_;
-    limit.rlim_cur = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + bytes;
-    active_ = limit.rlim_cur < old_.rlim_cur && setrlimit(RLIMIT_AS, &limit) == 0;
-  }
-  ~GrowthLimit() {
-    if (active_) setrlimit(RLIMIT_AS, &old_);
-  }
-  GrowthLimit(const GrowthLimit&) = delete;
-  GrowthLimit& operator=(const GrowthLimit&) = delete;
-
- private:
-  rlimit old_{};
-  bool active_ = false;
-};
 
 double seconds_of(clockid_t clock) {
   timespec now{};

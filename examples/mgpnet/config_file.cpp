@@ -93,6 +93,15 @@ std::vector<Setting> read_settings(const std::string& path) {
   return settings;
 }
 
+std::string settings_text(const std::string& heading,
+                          const std::vector<std::pair<std::string, std::string>>& settings) {
+  toml::table table;
+  for (const auto& [name, value] : settings) table.insert(name, value);
+  std::ostringstream out;
+  out << "# " << heading << "\n" << table << "\n";
+  return out.str();
+}
+
 std::string settings_file() {
   if (const char* named = std::getenv("MGPNET_CONFIG"); named && *named) return named;
   std::filesystem::path folder;

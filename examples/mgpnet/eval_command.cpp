@@ -12,6 +12,7 @@
 #include "mgpnet/dataset.h"
 #include "mgpnet/image_io.h"
 #include "mgpnet/metrics.h"
+#include "mgpnet/report.h"
 #include "mgpnet/smoother.h"
 #include "nn/atomic_file.h"
 
@@ -81,10 +82,6 @@ std::string line_of(const std::string& name, const Scores& s) {
 
 // --- reports -----------------------------------------------------------------------------------
 
-nlohmann::ordered_json json_number(double x) {
-  return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(nullptr);
-}
-
 std::string json_report(const std::vector<Scored>& all, const Scores& mean) {
   nlohmann::ordered_json report = {
       {"protocol", kProtocol},
@@ -107,32 +104,6 @@ std::string csv_report(const std::vector<Scored>& all) {
   return text;
 }
 
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : satin::one_line(text)) {
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '&')
-      out += "&amp;";
-    else
-      out += c;
-  }
-  return out;
-}
-
-std::string base64(const std::vector<uint8_t>& bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve(bytes.size() / 3 * 4 + 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t word = 0;
-    for (size_t k = 0; k < 3; ++k) word = word << 8 | (i + k < bytes.size() ? bytes[i + k] : 0u);
-    for (size_t k = 0; k < 4; ++k)
-      out += i + k <= bytes.size() ? kDigits[word >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
-}
-
 std::string picture_tag(const Image& image) {
   return satin::cat("<img src=\"data:image/jpeg;base64,",
                     base64(encode_image(image, Format::jpg, {.quality = 90})), "\">");
@@ -147,20 +118,20 @@ std::string html_report(const std::vector<Scored>& all, const Scores& mean) {
                      fixed(mean.ssim, 4), "</b>, ", all.size(), " pictures</p>\n<p>", kProtocol,
                      "</p>\n<table><tr><th>picture<th>PSNR<th>SSIM\n");
   for (const Scored& s : all)
-    text += satin::cat("<tr><td>", escaped(s.name), "<td>", fixed(s.scores.psnr, 2), "<td>",
+    text += satin::cat("<tr><td>", html_text(s.name), "<td>", fixed(s.scores.psnr, 2), "<td>",
                        fixed(s.scores.ssim, 4), "\n");
   text += "</table>\n<p>Input, result, ground truth:</p>\n";
   for (const Scored& s : all)
     if (!s.pictures.empty())
-      text += satin::cat("<h3>", escaped(s.name), "</h3>\n", s.pictures, "\n");
+      text += satin::cat("<h3>", html_text(s.name), "</h3>\n", s.pictures, "\n");
   return text;
 }
 
-void write_text(const std::string& path, const std::string& text) {
+void print_or_write(const std::string& path, const std::string& text) {
   if (path == "-")
     print(text);
   else
-    satin::write_file(path, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    write_text(path, text);
 }
 
 // --- the run -----------------------------------------------------------------------------------
@@ -214,9 +185,9 @@ void eval(const EvalArguments& a, const Globals& globals) {
   const auto n = static_cast<double>(all.size());
   const Scores mean{sum.psnr / n, sum.ssim / n};
   print(satin::cat(line_of("mean", mean), "  pictures ", all.size(), "\n"));
-  if (!a.json.empty()) write_text(a.json, json_report(all, mean));
-  if (!a.csv.empty()) write_text(a.csv, csv_report(all));
-  if (!a.html.empty()) write_text(a.html, html_report(all, mean));
+  if (!a.json.empty()) print_or_write(a.json, json_report(all, mean));
+  if (!a.csv.empty()) print_or_write(a.csv, csv_report(all));
+  if (!a.html.empty()) print_or_write(a.html, html_report(all, mean));
   flush_output();
   if (a.fail_below.empty()) return;
   const Scores bars = parse_bars(a.fail_below).value();

@@ -16,6 +16,7 @@
 #include "mgpnet/command_line.h"
 #include "mgpnet/image_io.h"
 #include "mgpnet/metrics.h"
+#include "mgpnet/report.h"
 #include "mgpnet/smoother.h"
 #include "mgpnet/train_report.h"
 #include "mgpnet/trainer.h"
@@ -58,17 +59,6 @@ std::vector<fs::path> states_of(const fs::path& folder) {
   return states;
 }
 
-void write_text(const fs::path& path, const std::string& text) {
-  satin::write_file(path.string(),
-                    std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
-}
-
-/// Numbers that JSON has no word for become null.
-nlohmann::ordered_json number(double x) {
-  if (std::isfinite(x)) return x;
-  return nullptr;
-}
-
 /// log.jsonl, opened behind the lines up to `iteration`: what a killed run logged beyond its last
 /// state will be logged again.
 class Log {
@@ -80,18 +70,22 @@ class Log {
       const auto entry = nlohmann::json::parse(line, nullptr, false);
       if (entry.is_object() && entry.value("step", int64_t{0}) <= iteration) kept += line + "\n";
     }
-    write_text(path, kept);
+    write_text(path.string(), kept);
     out_.open(path, std::ios::app);
-    add({});
+    require_good();
   }
   void add(const nlohmann::ordered_json& entry) {
-    if (!entry.is_null()) out_ << entry.dump() << "\n";
+    out_ << entry.dump() << "\n";
     out_.flush();
+    require_good();
+  }
+
+ private:
+  void require_good() const {
     if (!out_)
       throw Failure(kOutput, "cannot write", one_line(path_.string()), "is the disk full?");
   }
 
- private:
   fs::path path_;
   std::ofstream out_;
 };
@@ -129,7 +123,7 @@ class Run {
     if (error)
       throw Failure(kOutput, "cannot make the run folder", one_line(folder_.string()),
                     error.message());
-    write_text(folder_ / "config.toml", to_toml(config_));
+    write_text((folder_ / "config.toml").string(), to_toml(config_));
     save();
   }
 
@@ -156,7 +150,7 @@ class Run {
     note(globals_, cat("training on ", device_name(globals_), ", plan ",
                        size_text(trainer_.plan().total_bytes()), ", steps ", trainer_.iteration(),
                        " to ", config_.iters));
-    write_text(folder_ / "config.toml", to_toml(config_));
+    write_text((folder_ / "config.toml").string(), to_toml(config_));
     Log log(folder_ / "log.jsonl", trainer_.iteration());
     Progress progress(globals_, "training", static_cast<uint64_t>(config_.iters), "steps");
     const auto start = Clock::now();
@@ -199,9 +193,9 @@ class Run {
       log.add(
           {{"t", "train"},
            {"step", i},
-           {"loss", number(r.loss)},
+           {"loss", json_number(r.loss)},
            {"lr", r.lr},
-           {"grad_norm", number(r.grad_norm)},
+           {"grad_norm", json_number(r.grad_norm)},
            {"ms", std::round(seconds * 1e4) / 10},
            {"pairs_per_s", std::round(static_cast<double>(config_.batch) / seconds * 100) / 100}});
     std::ostringstream text;
@@ -220,8 +214,8 @@ class Run {
     const Scores s = validate(trainer_, validation_, globals_);
     log.add({{"t", "val"},
              {"step", trainer_.iteration()},
-             {"psnr", number(s.psnr)},
-             {"ssim", number(s.ssim)}});
+             {"psnr", json_number(s.psnr)},
+             {"ssim", json_number(s.ssim)}});
     if (s.psnr > trainer_.best_psnr()) {
       trainer_.set_best_psnr(s.psnr);
       write_model(folder_ / "best.gguf");
@@ -246,7 +240,8 @@ class Run {
     // The page runs the network on its samples: often enough is once a minute.
     if (reported_ && !finished() && !interrupted() && since(*reported_) < 60) return;
     reported_ = Clock::now();
-    write_text(folder_ / "report.html", report_page(folder_ / "log.jsonl", trainer_, globals_));
+    write_text((folder_ / "report.html").string(),
+               report_page(folder_ / "log.jsonl", trainer_, globals_));
   }
 
   TrainConfig config_;

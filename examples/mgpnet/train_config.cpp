@@ -1,19 +1,11 @@
 #include "mgpnet/train_config.h"
 
 #include <charconv>
-#include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <sstream>
 
-// Header only: the static program links no shared library.
-#undef TOML_HEADER_ONLY
-#undef TOML_SHARED_LIB
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-
 #include "mgpnet/command.h"
+#include "mgpnet/config_file.h"
 #include "mgpnet/network.h"
 #include "nn/text.h"
 #include "tensor/error.h"
@@ -176,51 +168,12 @@ std::vector<std::pair<std::string, std::string>> entries(const TrainConfig& conf
 bool may_change_on_resume(const std::string& name) { return find_entry(name).resume; }
 
 std::string to_toml(const TrainConfig& config) {
-  // Every value as a string: exact, and read back by the same code as the command line.
-  toml::table t;
-  for (const auto& [name, value] : entries(config)) t.insert(name, value);
-  std::ostringstream out;
-  out << "# What was in force in this training; mgpnet train --config reads it.\n" << t << "\n";
-  return out.str();
+  return settings_text("What was in force in this training; mgpnet train --config reads it.",
+                       entries(config));
 }
 
 void apply_toml(TrainConfig& config, const std::string& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  if (error)
-    throw Failure(kUsage, "cannot read the configuration", satin::one_line(path), error.message());
-  if (size > (1u << 20))
-    throw Failure(kUsage, "not a configuration", satin::one_line(path), "it is larger than 1 MiB");
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream content;
-  content << in.rdbuf();
-  toml::table t;
-  try {
-    t = toml::parse(content.str());
-  } catch (const toml::parse_error& e) {
-    throw Failure(kUsage, "not TOML", satin::cat(satin::one_line(path), ":", e.source().begin.line),
-                  satin::one_line(std::string(e.description())));
-  }
-  for (const auto& [key, value] : t) {
-    const std::string name(key.str());
-    std::string as_text;
-    if (const auto s = value.value_exact<std::string>())
-      as_text = *s;
-    else if (const auto i = value.value_exact<int64_t>())
-      as_text = std::to_string(*i);
-    else if (const auto d = value.value_exact<double>())
-      as_text = shortest(*d);
-    else if (const auto b = value.value_exact<bool>())
-      as_text = *b ? "on" : "off";
-    else if (const toml::array* list = value.as_array())
-      for (const auto& element : *list)
-        as_text += (as_text.empty() ? "" : ",") +
-                   std::to_string(element.value_exact<int64_t>().value_or(-1));
-    else
-      throw Failure(kUsage, "bad value for " + satin::one_line(name), satin::one_line(path),
-                    "it takes a number, text or a list");
-    set_entry(config, name, as_text);
-  }
+  for (const Setting& setting : read_settings(path)) set_entry(config, setting.key, setting.value);
 }
 
 }  // namespace mgpnet

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mgpnet/image_io.h"
+#include "mgpnet/report.h"
 #include "mgpnet/smoother.h"
 
 namespace mgpnet {
@@ -16,18 +17,6 @@ namespace {
 struct Point {
   double x, y;
 };
-
-std::string base64(const std::vector<uint8_t>& bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    for (size_t k = 0; k < 3; ++k) group = group << 8 | (i + k < bytes.size() ? bytes[i + k] : 0);
-    for (size_t k = 0; k < 4; ++k)
-      out += i + k > bytes.size() ? '=' : kDigits[group >> (18 - 6 * k) & 63];
-  }
-  return out;
-}
 
 std::string picture(const Image& image, const std::string& caption) {
   return "<figure><img src=\"data:image/png;base64," + base64(encode_image(image, Format::png)) +

@@ -31,15 +31,16 @@ std::unique_ptr<PairSource> training_source(const TrainConfig& config) {
 
 Trainer::Trainer(const TrainConfig& config, const Globals& globals)
     : config_(config),
-      parameters_(network_parameters(*variant(config.variant))),
+      network_(*variant(config.variant)),
+      parameters_(network_parameters(network_)),
       pool_(globals.threads),
       backend_(backend_of(globals)),
       source_(training_source(config)) {
   const Shape batch = {config.batch, config.crop, config.crop, 3};
   input_ = satin::input(batch);
   target_ = satin::input(batch);
-  step_ = adam_step(multi_scale_l1(network(parameters_, input_, *variant(config.variant)), target_),
-                    parameters_, config.clip);
+  step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
+                    config.clip);
   program_ = std::make_unique<Program>(
       step_.outputs(), backend_,
       Options{.alias = step_.alias, .fuse = !globals.no_fuse, .max_bytes = globals.max_mem});
@@ -48,7 +49,7 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
     weights = default_initialization(parameters_, config.seed);
   } else {
     Model start = load_model(config.init);
-    if (start.config != *variant(config.variant))
+    if (start.config != network_)
       throw Failure(kModel, "the model to start from is of another variant", one_line(config.init),
                     cat("it is ", start.variant, ", the training is of ", config.variant));
     weights = std::move(start.weights);
@@ -91,7 +92,7 @@ StepResult Trainer::step() {
 Model Trainer::model() const {
   Model model;
   model.variant = config_.variant;
-  model.config = *variant(config_.variant);
+  model.config = network_;
   model.weights = program_->read<float>(parameters_.flat());
   return model;
 }

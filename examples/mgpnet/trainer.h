@@ -57,6 +57,7 @@ class Trainer {
   std::string fingerprint() const;
 
   TrainConfig config_;
+  NetworkConfig network_;  // of config_.variant
   satin::Parameters parameters_;
   satin::ThreadPool pool_;
   const satin::Backend& backend_;

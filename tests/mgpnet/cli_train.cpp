@@ -8,59 +8,25 @@
 #include <vector>
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "nn/random.h"
+#include "program.h"
 
 namespace fs = std::filesystem;
+using mgpnet::test::RunOptions;
+using mgpnet::test::TemporaryFolder;
 
 namespace {
 
-/// A folder that goes away with the test.
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "mgpnet_train_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    path = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
-
-pid_t start(const std::vector<std::string>& arguments) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  std::vector<char*> argv;
-  std::string program = MGPNET_PROGRAM;
-  argv.push_back(program.data());
-  std::vector<std::string> copy = arguments;
-  for (std::string& argument : copy) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const int null = open("/dev/null", O_RDWR);
-  dup2(null, 1);
-  dup2(null, 2);
-  execv(argv[0], argv.data());
-  _exit(127);
+int exit_code(const std::vector<std::string>& arguments, const RunOptions& options = {}) {
+  return mgpnet::test::run(arguments, options).code;
 }
 
-int finish(pid_t child) {
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-int run(const std::vector<std::string>& arguments) { return finish(start(arguments)); }
-
+/// Whole files, which must be there.
 std::string content(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  REQUIRE_MESSAGE(in.good(), path.string());
-  return {std::istreambuf_iterator<char>(in), {}};
+  REQUIRE_MESSAGE(fs::exists(path), path.string());
+  return mgpnet::test::file_text(path.string());
 }
 
 std::vector<std::string> tiny(const fs::path& folder, const std::string& iters) {
@@ -79,9 +45,9 @@ nlohmann::json last_entry(const fs::path& log) {
 }  // namespace
 
 TEST_CASE("train fills a run folder and refuses to overwrite it") {
-  const Folder folder;
-  const fs::path a = folder.path / "a";
-  CHECK(run(tiny(a, "2")) == 0);
+  const TemporaryFolder folder;
+  const fs::path a = fs::path(folder / "a");
+  CHECK(exit_code(tiny(a, "2")) == 0);
   for (const char* name : {"config.toml", "log.jsonl", "model.gguf", "best.gguf", "report.html",
                            "state/000000002.state"})
     CHECK_MESSAGE(fs::exists(a / name), name);
@@ -91,29 +57,28 @@ TEST_CASE("train fills a run folder and refuses to overwrite it") {
   CHECK(last["loss"].get<double>() > 0);
   CHECK(last["grad_norm"].get<double>() > 0);
 
-  CHECK(run(tiny(a, "2")) == 2);
+  CHECK(exit_code(tiny(a, "2")) == 2);
   const std::string before = content(a / "state/000000002.state");
   const auto time = fs::last_write_time(a / "state/000000002.state");
-  CHECK(run({"train", "-o", a.string(), "--resume"}) == 0);  // finished: nothing changes
+  CHECK(exit_code({"train", "-o", a.string(), "--resume"}) == 0);  // finished: nothing changes
   CHECK(content(a / "state/000000002.state") == before);
   CHECK(fs::last_write_time(a / "state/000000002.state") == time);
-  CHECK(run({"train", "-o", a.string(), "--resume", "--lr", "1"}) == 2);
-  CHECK(run({"train", "-o", (folder.path / "none").string(), "--resume"}) == 2);
+  CHECK(exit_code({"train", "-o", a.string(), "--resume", "--lr", "1"}) == 2);
+  CHECK(exit_code({"train", "-o", folder / "none", "--resume"}) == 2);
 }
 
 TEST_CASE("train refuses bad settings") {
-  const Folder folder;
-  const std::string out = (folder.path / "x").string();
-  CHECK(run({"train", "-o", out}) == 2);
-  CHECK(run({"train", "-o", out, "--data", "synth", "--crop", "33"}) == 2);
-  CHECK(run({"train", "-o", out, "--data", "synth", "--lr", "nan"}) == 2);
-  CHECK(run({"train", "-o", out, "--data", "synth", "--set", "btach=1"}) == 2);
-  CHECK(run({"train", "-o", out, "--data", "synth", "--time-limit", "soon"}) == 2);
-  CHECK(run({"train", "-o", out, "--data", (folder.path / "nowhere").string()}) == 3);
+  const TemporaryFolder folder;
+  const std::string out = folder / "x";
+  CHECK(exit_code({"train", "-o", out}) == 2);
+  CHECK(exit_code({"train", "-o", out, "--data", "synth", "--crop", "33"}) == 2);
+  CHECK(exit_code({"train", "-o", out, "--data", "synth", "--lr", "nan"}) == 2);
+  CHECK(exit_code({"train", "-o", out, "--data", "synth", "--set", "btach=1"}) == 2);
+  CHECK(exit_code({"train", "-o", out, "--data", "synth", "--time-limit", "soon"}) == 2);
+  CHECK(exit_code({"train", "-o", out, "--data", folder / "nowhere"}) == 3);
   const auto config = [&](const std::string& text) {
-    std::ofstream(folder.path / "c.toml") << text;
-    return run(
-        {"train", "-o", out, "--data", "synth", "--config", (folder.path / "c.toml").string()});
+    mgpnet::test::write_text_file(folder / "c.toml", text);
+    return exit_code({"train", "-o", out, "--data", "synth", "--config", folder / "c.toml"});
   };
   CHECK(config("batch = ") == 2);
   CHECK(config("batch = 1\nbatch = 2\n") == 2);
@@ -126,9 +91,9 @@ TEST_CASE("train refuses bad settings") {
 }
 
 TEST_CASE("a damaged state falls back to the one before it") {
-  const Folder folder;
-  const fs::path a = folder.path / "a";
-  REQUIRE(run(tiny(a, "2")) == 0);
+  const TemporaryFolder folder;
+  const fs::path a = fs::path(folder / "a");
+  REQUIRE(exit_code(tiny(a, "2")) == 0);
   const std::string model = content(a / "model.gguf");
   {
     std::fstream newest(a / "state/000000002.state",
@@ -136,29 +101,26 @@ TEST_CASE("a damaged state falls back to the one before it") {
     newest.seekp(5000);
     newest.put('\x55');
   }
-  CHECK(run({"train", "-o", a.string(), "--resume", "--progress", "none"}) == 0);
+  CHECK(exit_code({"train", "-o", a.string(), "--resume", "--progress", "none"}) == 0);
   CHECK(content(a / "model.gguf") == model);
 }
 
 TEST_CASE("interrupted training saves its state and exits 130 or 143") {
-  const Folder folder;
-  const fs::path a = folder.path / "a";
+  const TemporaryFolder folder;
+  const fs::path a = fs::path(folder / "a");
   for (const auto& [signal, code] : {std::pair(SIGINT, 130), std::pair(SIGTERM, 143)}) {
     auto arguments = tiny(a, "100000");
     if (fs::exists(a)) arguments = {"train", "-o", a.string(), "--resume", "--progress", "none"};
-    const pid_t child = start(arguments);
-    for (int i = 0; i < 600 && !fs::exists(a / "log.jsonl"); ++i) usleep(50000);
-    usleep(300000);
-    kill(child, signal);
-    CHECK(finish(child) == code);
+    const RunOptions stop{.signal = signal, .signal_ms = 300, .signal_file = a / "log.jsonl"};
+    CHECK(exit_code(arguments, stop) == code);
   }
 }
 
 TEST_CASE("killed 50 times and resumed, a training ends in the same bytes") {
-  const Folder folder;
-  const fs::path whole = folder.path / "whole", broken = folder.path / "broken";
+  const TemporaryFolder folder;
+  const fs::path whole = folder / "whole", broken = folder / "broken";
   const std::string iters = "12";
-  REQUIRE(run(tiny(whole, iters)) == 0);
+  REQUIRE(exit_code(tiny(whole, iters)) == 0);
 
   // Waits are drawn around the time of a start and a few steps, so that kills hit every phase:
   // start-up, steps, and the writing of states (each step writes one).
@@ -166,10 +128,8 @@ TEST_CASE("killed 50 times and resumed, a training ends in the same bytes") {
   for (uint64_t draw = 0; kills < 50 && rounds < 400; ++draw, ++rounds) {
     auto arguments = tiny(broken, iters);
     if (fs::exists(broken / "config.toml")) arguments.push_back("--resume");
-    const pid_t child = start(arguments);
-    usleep(static_cast<useconds_t>(20000 + 900000 * satin::uniform(7, draw)));
-    kill(child, SIGKILL);
-    const int code = finish(child);
+    const int wait_ms = static_cast<int>(20 + 900 * satin::uniform(7, draw));
+    const int code = exit_code(arguments, {.signal = SIGKILL, .signal_ms = wait_ms});
     if (code == 128 + SIGKILL) ++kills;
     if (code == 0 &&
         kills < 50) {  // done before enough kills: this round must agree too, then again
@@ -180,7 +140,7 @@ TEST_CASE("killed 50 times and resumed, a training ends in the same bytes") {
   CHECK(kills == 50);
   auto arguments = tiny(broken, iters);
   if (fs::exists(broken / "config.toml")) arguments.push_back("--resume");
-  CHECK(run(arguments) == 0);
+  CHECK(exit_code(arguments) == 0);
   CHECK(content(broken / "model.gguf") == content(whole / "model.gguf"));
   CHECK(content(broken / "best.gguf") == content(whole / "best.gguf"));
   // Weights, moments, position and best value.

@@ -49,6 +49,8 @@ Ended run(const std::vector<std::string>& arguments, const RunOptions& options) 
   }
   REQUIRE(child > 0);
   if (options.signal != 0) {
+    for (int i = 0; i < 600 && !options.signal_file.empty() && !exists(options.signal_file); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
     std::this_thread::sleep_for(std::chrono::milliseconds(options.signal_ms));
     kill(child, options.signal);
   }

@@ -17,14 +17,17 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
+/// From the start large blocks come from the system and go back to it, and threads have no arenas
+/// with address space in reserve: under a limit, neither must serve.
+inline const bool kNoReserve =
+    mallopt(M_MMAP_THRESHOLD, 128 << 10) == 1 && mallopt(M_ARENA_MAX, 1) == 1;
+
 /// Lets the process grow by `bytes` at most; beyond that allocations throw bad_alloc.  Sanitizers
 /// reserve address space of their own, so nothing is limited under them.
 class GrowthLimit {
  public:
   explicit GrowthLimit(uint64_t bytes) {
     if (kSanitized) return;
-    // What was freed before must not serve: large blocks come from the system.
-    mallopt(M_MMAP_THRESHOLD, 64 << 10);
     malloc_trim(0);
     uint64_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;

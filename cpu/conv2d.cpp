@@ -5,10 +5,12 @@
 // the stride: pixels of dx whose place modulo the stride agrees meet the same taps of the kernel, a
 // dense convolution with turned weights.  The gradient in w reads both images in place, the sum of
 // a tile being a chunk of pixels; fixed pieces of rows have their own partial results, added in
-// order.
+// order.  Where a 3x3 kernel meets enough channels and pixels, all three go Winograd's way
+// (winograd.h) instead.
 #include "tensor/conv2d.h"
 
 #include "cpu/conv_pass.h"
+#include "cpu/winograd.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
@@ -88,6 +90,19 @@ void plain_weight_grad(const Call& call) {
 
 // --- the fast way: forward, and the gradient in x ------------------------------------------
 
+bool fits_winograd(const Problem& p) {
+  return p.kh == 3 && p.kw == 3 && p.stride == 1 && p.dilation == 1 && p.groups == 1;
+}
+
+WinogradPass winograd_forward(const Problem& p) {
+  return {p.n, p.h, p.w, p.cin, p.oh, p.ow, p.cout, -p.pad};
+}
+
+/// A convolution of dy with the weights turned.
+WinogradPass winograd_grad(const Problem& p) {
+  return {p.n, p.oh, p.ow, p.cout, p.h, p.w, p.cin, p.pad - 2};
+}
+
 Pass forward_pass(const Problem& p) {
   Pass pass{};
   pass.images = p.n, pass.groups = p.groups, pass.cin = p.group_in(), pass.cout = p.group_out();
@@ -165,14 +180,23 @@ void fast_conv2d(const Call& call) {
   const Problem p = problem_of(call);
   const Weights at{
       0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
-  run_pass(call, forward_pass(p), call.in[0].as<T>(), call.in[1].as<T>(), at, call.out[0].as<T>(),
-           call.in.size() > 2 ? call.in[2].as<T>() : nullptr, static_cast<T*>(call.scratch));
+  const T *x = call.in[0].as<T>(), *w = call.in[1].as<T>();
+  const T* bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
+  T *y = call.out[0].as<T>(), *scratch = static_cast<T*>(call.scratch);
+  if (fits_winograd(p) && winograd_forward(p).pays<T>())
+    winograd_conv(call, winograd_forward(p), x, w, at, y, bias, scratch);
+  else
+    run_pass(call, forward_pass(p), x, w, at, y, bias, scratch);
 }
 
 template <class T>
 void fast_input_grad(const Call& call) {
   const Problem p = problem_of(call);
   const int64_t tap_col = p.group_in() * p.cout, tap_row = p.kw * tap_col;
+  if (fits_winograd(p) && winograd_grad(p).pays<T>())
+    return winograd_conv<T>(call, winograd_grad(p), call.in[0].as<T>(), call.in[1].as<T>(),
+                            {2 * (tap_row + tap_col), -tap_row, -tap_col, 1, p.cout, 0},
+                            call.out[0].as<T>(), nullptr, static_cast<T*>(call.scratch));
   every_phase(p, [&](const Pass& pass, const Phase& row, const Phase& col) {
     const Weights at{row.first_tap * tap_row + col.first_tap * tap_col,
                      -row.tap_step * tap_row,
@@ -294,6 +318,9 @@ struct WeightGrad {
 template <class T>
 void fast_weight_grad(const Call& call) {
   const Problem p = problem_of(call);
+  if (fits_winograd(p) && winograd_forward(p).grad_pays<T>())
+    return winograd_weight_grad(call, winograd_forward(p), call.in[0].as<T>(), call.in[1].as<T>(),
+                                call.out[0].as<T>(), static_cast<T*>(call.scratch));
   const Sums s = sums_of<T>(p);
   T* dw = call.out[0].as<T>();
   const int64_t size = call.out[0].shape.size();
@@ -320,10 +347,14 @@ void conv2d(const Call& call) {
 }
 
 int64_t conv2d_scratch(const Call& call) {
-  const Pass pass = forward_pass(problem_of(call));
+  const Problem p = problem_of(call);
   int64_t bytes = 0;
-  with_type(call.out[0].dtype,
-            [&](auto t) { bytes = pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)); });
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const bool winograd = fits_winograd(p) && winograd_forward(p).pays<T>();
+    bytes = (winograd ? winograd_forward(p).scratch<T>() : forward_pass(p).scratch<T>()) *
+            static_cast<int64_t>(sizeof(T));
+  });
   return bytes;
 }
 
@@ -335,9 +366,14 @@ void conv2d_input_grad(const Call& call) {
 }
 
 int64_t conv2d_input_grad_scratch(const Call& call) {
+  const Problem p = problem_of(call);
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
-    every_phase(problem_of(call), [&](const Pass& pass, const Phase&, const Phase&) {
+    if (fits_winograd(p) && winograd_grad(p).pays<decltype(t)>()) {
+      bytes = winograd_grad(p).scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t));
+      return;
+    }
+    every_phase(p, [&](const Pass& pass, const Phase&, const Phase&) {
       bytes = max_of(bytes, pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)));
     });
   });
@@ -356,6 +392,10 @@ int64_t conv2d_weight_grad_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
+    if (fits_winograd(p) && winograd_forward(p).grad_pays<T>()) {
+      bytes = winograd_forward(p).grad_scratch<T>() * static_cast<int64_t>(sizeof(T));
+      return;
+    }
     const Sums s = sums_of<T>(p);
     const int64_t elements =
         (s.pieces > 1 ? s.pieces * call.out[0].shape.size() : 0) + s.pieces * tail_size<T>(p, s);

@@ -53,6 +53,10 @@ class CpuBackend final : public Backend {
     const Kernel& kernel = kernels_[static_cast<int>(call.op)];
     return kernel.scratch ? kernel.scratch(call) : 0;
   }
+  Packing packing(const Call& call) const override {
+    const Kernel& kernel = kernels_[static_cast<int>(call.op)];
+    return kernel.packing ? kernel.packing(call) : Packing{};
+  }
   void run(const Call& call) const override { kernels_[static_cast<int>(call.op)].run(call); }
 
   void* allocate(int64_t bytes) const override {

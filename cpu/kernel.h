@@ -26,12 +26,16 @@ namespace cpu::SATIN_ISA {
 #define SATIN_KERNEL_scratch(name) \
   void name(const Call& call);     \
   int64_t name##_scratch(const Call& call);
+#define SATIN_KERNEL_packed(name)                                      \
+  SATIN_KERNEL_scratch(name) Packing name##_packing(const Call& call); \
+  void name##_pack(const Call& call);
 #define SATIN_KERNEL_none(name)
 #define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
   SATIN_KERNEL_##kernel(name)
 #include "tensor/ops.def"
 #undef SATIN_OP
 #undef SATIN_KERNEL_plain
+#undef SATIN_KERNEL_packed
 #undef SATIN_KERNEL_scratch
 #undef SATIN_KERNEL_none
 

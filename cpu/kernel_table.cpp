@@ -7,9 +7,10 @@ namespace satin::cpu::SATIN_ISA {
 
 extern const KernelTable kKernels;
 const KernelTable kKernels = {{
-#define SATIN_KERNEL_plain(name)   {&name, nullptr},
+#define SATIN_KERNEL_plain(name)   {&name},
 #define SATIN_KERNEL_scratch(name) {&name, &name##_scratch},
-#define SATIN_KERNEL_none(name)    {nullptr, nullptr},
+#define SATIN_KERNEL_packed(name)  {&name, &name##_scratch, &name##_packing, &name##_pack},
+#define SATIN_KERNEL_none(name)    {nullptr},
 #define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
   SATIN_KERNEL_##kernel(name)
 #include "tensor/ops.def"

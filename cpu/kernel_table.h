@@ -8,8 +8,10 @@
 namespace satin::cpu {
 
 struct Kernel {
-  void (*run)(const Call& call);         ///< null: the row always runs as its composition
-  int64_t (*scratch)(const Call& call);  ///< null: no scratch
+  void (*run)(const Call& call);                   ///< null: the row always runs as its composition
+  int64_t (*scratch)(const Call& call) = nullptr;  ///< null: no scratch
+  Packing (*packing)(const Call& call) = nullptr;  ///< null: reads weights as they are
+  void (*pack)(const Call& call) = nullptr;        ///< weights in, packed out
 };
 
 using KernelTable = std::array<Kernel, kOpCount>;

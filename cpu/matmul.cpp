@@ -8,6 +8,7 @@
 #include "tensor/matmul.h"
 
 #include "cpu/gemm.h"
+#include "tensor/pack_weight.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
@@ -71,6 +72,12 @@ constexpr int64_t kBlockTiles = 8;              // tiles of columns of a task
 constexpr int64_t kPanelBytes = kStep * kTileVectors * kVectorBytes;
 constexpr int64_t kSharedBytes = int64_t{4}
                                  << 20;  // the largest b that is packed once for all tasks
+
+/// All panels of b.
+template <class T>
+int64_t packed_elements(const Problem& p) {
+  return ceil_div(p.k * whole_vectors<T>(p.n), 16) * 16;
+}
 
 /// How a problem is cut.
 struct Cut {
@@ -245,10 +252,23 @@ struct Product {
 };
 
 template <class T>
-int64_t scratch_bytes(const Cut& c) {
+int64_t scratch_bytes(const Cut& c, bool packed) {
   int64_t elements = c.pieces > 1 ? c.pieces * c.size() : 0;
-  if (c.shared_b) elements += c.p.k * c.packed_cols(kLanes<T>) + 64;
+  if (c.shared_b && !packed) elements += packed_elements<T>(c.p);
   return elements * static_cast<int64_t>(sizeof(T));
+}
+
+/// Panels of b, in steps of k and then from left to right.
+template <class T>
+void pack_all(const Call& call, const Problem& p, const T* b, T* packed) {
+  const int64_t panels = ceil_div(p.n, kTileCols<T>), row = whole_vectors<T>(p.n);
+  parallel_for(call, ceil_div(p.k, kStep) * panels, [&](int64_t task) {
+    const int64_t k0 = task / panels * kStep, j = task % panels * kTileCols<T>;
+    const int64_t len = min_of(kStep, p.k - k0);
+    const int cols = static_cast<int>(min_of(kTileCols<T>, p.n - j));
+    pack_panel(packed + k0 * row + len * j, b + k0 * p.b_k + j * p.b_col, p.b_k, p.b_col, len, cols,
+               whole_vectors<T>(cols));
+  });
 }
 
 template <class T>
@@ -263,19 +283,15 @@ void fast_matmul(const Call& call) {
     for (int64_t i = 0; i < all; ++i) y[i] = bias ? bias[i % p.n] : T{0};
     return;
   }
-  T* packed = c.shared_b ? static_cast<T*>(call.scratch) : nullptr;
   T* partial = static_cast<T*>(call.scratch);
-  if (packed) {
-    const T* b = call.in[1].as<T>();
-    const int64_t panels = ceil_div(p.n, kTileCols<T>);
-    partial += ceil_div(p.k * c.packed_cols(kLanes<T>), 16) * 16;
-    parallel_for(call, c.k_steps * panels, [&](int64_t task) {
-      const int64_t k0 = task / panels * kStep, j = task % panels * kTileCols<T>;
-      const int64_t len = min_of(kStep, p.k - k0);
-      const int cols = static_cast<int>(min_of(kTileCols<T>, p.n - j));
-      pack_panel(packed + k0 * c.packed_cols(kLanes<T>) + len * j, b + k0 * p.b_k + j * p.b_col,
-                 p.b_k, p.b_col, len, cols, whole_vectors<T>(cols));
-    });
+  const T* packed = nullptr;
+  if (call.packed) {
+    packed = call.packed->as<T>();
+  } else if (c.shared_b) {
+    T* here = partial;
+    partial += packed_elements<T>(p);
+    pack_all(call, p, call.in[1].as<T>(), here);
+    packed = here;
   }
   const Product<T> product{c, call.in[0].as<T>(), call.in[1].as<T>(), c.pieces > 1 ? nullptr : bias,
                            packed};
@@ -311,9 +327,32 @@ int64_t matmul_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    bytes = scratch_bytes<T>(cut<T>(problem_of(call)));
+    bytes = scratch_bytes<T>(cut<T>(problem_of(call)), call.packed);
   });
   return bytes;
+}
+
+Packing matmul_packing(const Call& call) {
+  Packing packing{};
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const Problem p = problem_of(call);
+    if (!cut<T>(p).shared_b) return;
+    packing = {call.as<MatmulAttrs>().transpose_b, packed_elements<T>(p), 1u << 1};
+  });
+  return packing;
+}
+
+void matmul_pack(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const bool transposed = call.as<PackWeightAttrs>().form != 0;
+    const Shape& b = call.in[0].shape;
+    Problem p{};
+    p.k = b[transposed ? 1 : 0], p.n = b[transposed ? 0 : 1];
+    p.b_k = transposed ? 1 : b[1], p.b_col = transposed ? b[1] : 1;
+    pack_all(call, p, call.in[0].as<T>(), call.out[0].as<T>());
+  });
 }
 
 }  // namespace satin::cpu::SATIN_ISA

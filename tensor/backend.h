@@ -50,11 +50,23 @@ struct Call {
   std::span<const View> out;
   void* scratch;  ///< as many bytes as scratch(call) asked for, 64-byte aligned
   const Exec* exec;
+  const View* packed =
+      nullptr;  ///< the weights as packing(call) wanted them; null: only as they are
 
   template <class A>
   A as() const {
     return attrs->as<A>();
   }
+};
+
+/// The layout in which a kernel likes its weights.  It may depend on the weights' shapes and on
+/// `form`, never on the size of pictures, so that all Programs of a model share packed weights.
+struct Packing {
+  int form = 0;
+  int64_t elements = 0;  ///< of the dtype it computes in; 0: it takes them as they are
+  uint32_t inputs = 0;   ///< bit i: input i is among the weights
+
+  bool reads(size_t i) const { return inputs >> i & 1; }
 };
 
 /// A kind of machine.  Kernels never allocate, throw, check shapes or synchronize.
@@ -64,6 +76,7 @@ class Backend {
   virtual std::string_view name() const = 0;
   /// Bytes of scratch this call needs; fixed by the problem, never by the number of threads.
   virtual int64_t scratch(const Call& call) const = 0;
+  virtual Packing packing(const Call& call) const = 0;
   virtual void run(const Call& call) const = 0;
 
   virtual void* allocate(

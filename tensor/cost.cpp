@@ -40,7 +40,7 @@ Cost cost_of(const Node& node) {
   if (node.op == Op::leaf) return {};
   Cost cost;
   cost.macs = kCounts[static_cast<int>(node.op)](node);
-  for (const Tensor& x : node.inputs) cost.bytes += x.bytes();
+  for (size_t i = 0; i < node.operands(); ++i) cost.bytes += node.inputs[i].bytes();
   for (const Desc& y : node.outputs)
     cost.bytes += y.shape.size() * static_cast<int64_t>(size_of(y.dtype));
   return cost;

@@ -43,6 +43,18 @@ std::vector<std::byte> bytes_of(const std::vector<double>& values, Convert conve
   return bytes;
 }
 
+NodePtr copy_of(const Node& node, Tensors inputs, bool packed) {
+  auto copy = std::make_shared<Node>();
+  copy->id = next_id();
+  copy->op = node.op;
+  copy->attrs = node.attrs;
+  copy->inputs = std::move(inputs);
+  copy->outputs = node.outputs;
+  copy->packed = packed;
+  copy->module = node.module;
+  return copy;
+}
+
 }  // namespace
 
 const Node& Tensor::node() const {
@@ -107,14 +119,11 @@ NodePtr make_node(Op op, const Attrs& attrs, Tensors inputs, std::vector<Desc> o
 }
 
 NodePtr with_inputs(const Node& node, Tensors inputs) {
-  auto copy = std::make_shared<Node>();
-  copy->id = next_id();
-  copy->op = node.op;
-  copy->attrs = node.attrs;
-  copy->inputs = std::move(inputs);
-  copy->outputs = node.outputs;
-  copy->module = node.module;
-  return copy;
+  return copy_of(node, std::move(inputs), node.packed);
+}
+
+NodePtr with_packed(const Node& node, Tensors inputs) {
+  return copy_of(node, std::move(inputs), true);
 }
 
 Tensors outputs_of(const NodePtr& node) {

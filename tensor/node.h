@@ -92,6 +92,7 @@ struct Node {
   Attrs attrs;
   Tensors inputs;
   std::vector<Desc> outputs;
+  bool packed = false;  ///< the last input is other inputs once more, packed (tensor/pack_weight.h)
   std::shared_ptr<const std::string> module;  ///< where it was built: "encoder1.gpb0.rcab"
   std::unique_ptr<const Leaf> leaf;           ///< null unless op == Op::leaf
 
@@ -104,6 +105,8 @@ struct Node {
   A as() const {
     return attrs.as<A>();
   }
+  /// The inputs that the operation is defined on.
+  size_t operands() const { return inputs.size() - (packed ? 1 : 0); }
 };
 
 /// Names the part of a model that is being built; scopes nest and appear in errors and reports.
@@ -139,6 +142,9 @@ Tensor make_tensor(Op op, const A& attrs, Tensors inputs, const Shape& shape) {
 
 /// A copy of `node` that reads other inputs of the same shapes and dtypes.
 NodePtr with_inputs(const Node& node, Tensors inputs);
+
+/// The same, its last input being other inputs once more, packed.
+NodePtr with_packed(const Node& node, Tensors inputs);
 
 /// All outputs of a node as values.
 Tensors outputs_of(const NodePtr& node);

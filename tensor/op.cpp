@@ -6,8 +6,10 @@ namespace satin {
 namespace {
 
 constexpr bool any = true, floats = false;
-constexpr bool kernel_plain = true, kernel_scratch = true, kernel_none = false;
-constexpr bool scratch_plain = false, scratch_scratch = true, scratch_none = false;
+constexpr bool kernel_plain = true, kernel_scratch = true, kernel_packed = true,
+               kernel_none = false;
+constexpr bool scratch_plain = false, scratch_scratch = true, scratch_packed = true,
+               scratch_none = false;
 
 constexpr std::array<OpInfo, kOpCount> kOps = {{
 #define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \

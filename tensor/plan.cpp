@@ -18,6 +18,7 @@ class Planner {
   Planner(Schedule schedule, const Backend& backend) : backend_(backend), s_(std::move(schedule)) {
     plan_.values = s_.values;
     plan_.outputs = s_.outputs;
+    plan_.hoisted = s_.hoisted;
     plan_.places.resize(s_.values.size());
     home_.resize(s_.values.size());
     def_.resize(s_.values.size(), -1);
@@ -264,7 +265,9 @@ class Planner {
       in.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
     for (const int v : s_.steps[i].out)
       out.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
-    const int64_t bytes = backend_.scratch({node(i).op, &node(i).attrs, in, out, nullptr, nullptr});
+    const View* packed = node(i).packed ? &in.back() : nullptr;
+    const int64_t bytes = backend_.scratch(
+        {node(i).op, &node(i).attrs, operands(in, node(i)), out, nullptr, nullptr, packed});
     return bytes > 0 ? new_buffer(bytes, i, label_of(i) + " scratch") : -1;
   }
 
@@ -313,6 +316,10 @@ class Planner {
 };
 
 }  // namespace
+
+std::span<const View> operands(const std::vector<View>& in, const Node& node) {
+  return {in.data(), node.operands()};
+}
 
 Plan make_plan(Schedule schedule, const Backend& backend) {
   return Planner(std::move(schedule), backend).run();

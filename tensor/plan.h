@@ -6,6 +6,7 @@
 // arithmetic.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,12 +44,16 @@ struct Plan {
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
   std::vector<int> outputs;
+  std::map<const Node*, Tensor> hoisted;    ///< of the schedule
   std::vector<std::pair<int, int>> copies;  ///< (value, parameter value) copied after the last step
   int64_t arena_bytes = 0;       ///< the planned peak of everything but constants and parameters
   int64_t persistent_bytes = 0;  ///< constants and parameters this plan reads
 
   int64_t total_bytes() const { return arena_bytes + persistent_bytes; }
 };
+
+/// The views that a kernel sees as its inputs: without the packed weights at the end.
+std::span<const View> operands(const std::vector<View>& in, const Node& node);
 
 /// Gives every value its place.  `backend` is asked for scratch sizes.
 Plan make_plan(Schedule schedule, const Backend& backend);

@@ -2,35 +2,54 @@
 
 #include <chrono>
 
+#include "tensor/constants.h"
+#include "tensor/cost.h"
+#include "tensor/pack_weight.h"
+
 namespace satin {
-Schedule schedule_of(const Tensors& outputs, const Options& options) {
+
+Schedule schedule_of(const Tensors& outputs, const Options& options, const Backend* backend) {
   for (const Tensor& y : outputs) y.node();  // throws for an empty one
   Tensors all = outputs;
   for (const Alias& a : options.alias) all.push_back(a.updated);
-  const Tensors lowered = lower(all, options.fuse);
+  all = lower(all, options.fuse);
+  if (backend && options.pack) all = pack_weights(all, *backend);
+  std::map<const Node*, Tensor> hoisted;
+  if (options.hoist) {
+    all = hoist_constants(all, options.alias, [&](const Tensor& t) {
+      const Tensor leaf = options.store ? options.store->derived(t)
+                                        : parameter(t.shape(), t.dtype(), cat(t.node().op));
+      hoisted[&leaf.node()] = t;
+      return leaf;
+    });
+  }
+  const auto updates = all.begin() + std::ssize(outputs);
   std::vector<Alias> alias = options.alias;
-  for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = lowered[outputs.size() + i];
-  Schedule schedule =
-      linearize({lowered.begin(), lowered.begin() + static_cast<int64_t>(outputs.size())}, alias);
+  for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = updates[static_cast<int64_t>(i)];
+  Schedule schedule = linearize({all.begin(), updates}, alias);
+  schedule.hoisted = std::move(hoisted);
   if (options.recompute) recompute_cheap_values(schedule);
   return schedule;
 }
 
 Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options) {
-  return make_plan(schedule_of(outputs, options), backend);
+  return make_plan(schedule_of(outputs, options, &backend), backend);
 }
 
 Program::Program(Tensors outputs, const Backend& backend, Options options)
-    : backend_(backend), outputs_(std::move(outputs)), store_(options.store) {
+    : backend_(backend),
+      outputs_(std::move(outputs)),
+      store_(options.store),
+      updates_(!options.alias.empty()) {
+  if (!store_) {
+    own_store_ = std::make_unique<Store>(backend);
+    options.store = store_ = own_store_.get();
+  }
   plan_ = plan_of(outputs_, backend, options);
   if (options.max_bytes > 0 && plan_.total_bytes() > options.max_bytes)
     throw MemoryError(
         cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),
         plan_.total_bytes());
-  if (!store_) {
-    own_store_ = std::make_unique<Store>(backend);
-    store_ = own_store_.get();
-  }
   bind();
 }
 
@@ -41,16 +60,18 @@ Program::~Program() {
 void Program::bind() {
   for (const Plan::Buffer& buffer : plan_.buffers)
     persistent_.push_back(buffer.persistent ? store_->memory(buffer.persistent) : nullptr);
+  for (const auto& [leaf, value] : plan_.hoisted) hoisted_.push_back(leaf);
   if (plan_.arena_bytes > 0) arena_ = static_cast<std::byte*>(backend_.allocate(plan_.arena_bytes));
   const auto view = [&](int v) {
     return View{address(plan_.places[v]), plan_.values[v].shape, plan_.values[v].dtype};
   };
   for (const Plan::Step& step : plan_.steps) {
     if (!step.moves_data) continue;
-    Step bound{step.node.get(), {}, {}, nullptr};
+    Step bound{step.node.get(), {}, {}, nullptr, nullptr};
     for (const int v : step.in) bound.in.push_back(view(v));
     for (const int v : step.out) bound.out.push_back(view(v));
     if (step.scratch >= 0) bound.scratch = address({step.scratch, 0});
+    if (step.node->packed) bound.packed = &bound.in.back();  // stays where it is when bound moves
     steps_.push_back(std::move(bound));
   }
 }
@@ -65,9 +86,11 @@ void* Program::address(Plan::Place place) const {
 
 void Program::run(const Exec& exec) {
   using Clock = std::chrono::steady_clock;
+  store_->refresh(hoisted_, exec);
   for (const Step& step : steps_) {
     const auto start = exec.profiler ? Clock::now() : Clock::time_point{};
-    backend_.run({step.node->op, &step.node->attrs, step.in, step.out, step.scratch, &exec});
+    backend_.run({step.node->op, &step.node->attrs, operands(step.in, *step.node), step.out,
+                  step.scratch, &exec, step.packed});
     if (exec.profiler) {
       const std::chrono::duration<double> seconds = Clock::now() - start;
       exec.profiler->step(*step.node, seconds.count());
@@ -79,6 +102,7 @@ void Program::run(const Exec& exec) {
     const Attrs none;
     backend_.run({Op::reshape, &none, {&in, 1}, {&out, 1}, nullptr, &exec});
   }
+  if (updates_) store_->changed();
 }
 
 void* Program::memory(const Tensor& t) const {
@@ -86,6 +110,10 @@ void* Program::memory(const Tensor& t) const {
     if (outputs_[i] == t) return address(plan_.places[plan_.outputs[i]]);
   for (size_t v = 0; v < plan_.values.size(); ++v)
     if (t && plan_.values[v].leaf == t.node_ptr()) return address(plan_.places[v]);
+  for (const NodePtr& node :
+       nodes_of(outputs_))  // a parameter of which only hoisted values are read
+    if (t.node_ptr() == node && node->op == Op::leaf && node->leaf->kind == LeafKind::parameter)
+      return store_->memory(node);
   throw Error(
       "Program: this value is neither an output nor an input or parameter that the outputs need");
 }
@@ -99,6 +127,7 @@ void Program::check_access(const Tensor& t, size_t element, int64_t count) {
 
 void Program::write_bytes(const Tensor& t, const void* host) {
   backend_.write(memory(t), host, t.bytes());
+  if (t.node().op == Op::leaf && t.node().leaf->kind != LeafKind::input) store_->changed();
 }
 void Program::read_bytes(const Tensor& t, void* host) const {
   backend_.read(host, memory(t), t.bytes());

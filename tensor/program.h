@@ -1,8 +1,8 @@
 // Program: outputs compiled for a backend, run as often as you like.
 //
-//   build -> grad -> lower -> linearize -> recompute -> plan -> run, run, run ...
+//   build -> grad -> lower -> pack -> hoist -> linearize -> recompute -> plan -> run, run, run ...
 //
-// Everything that can fail fails in the constructor; run() allocates nothing.
+// Everything that can fail fails in the constructor.
 #pragma once
 
 #include <memory>
@@ -20,6 +20,8 @@ struct Options {
   std::vector<Alias> alias = {};  ///< parameters that every run updates
   Store* store = nullptr;         ///< shared parameters; null: the Program has its own
   bool fuse = true;               ///< false: run compositions instead of fused kernels
+  bool pack = true;               ///< false: kernels pack weights themselves, run by run
+  bool hoist = true;              ///< compute once what no input and no run changes
   bool recompute = true;          ///< compute cheap values again rather than keep them for long
   int64_t max_bytes = 0;          ///< refuse a plan over this many bytes in all; 0: no limit
 };
@@ -32,8 +34,11 @@ class MemoryError : public Error {
 };
 
 /// What a Program would run and where its values would lie, without memory for them.
+/// Without a backend no weights are packed.
 /// errors: impossible aliases throw Error.
-Schedule schedule_of(const Tensors& outputs, const Options& options = {});
+Schedule schedule_of(const Tensors& outputs,
+                     const Options& options = {},
+                     const Backend* backend = nullptr);
 Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options = {});
 
 class Program {
@@ -44,7 +49,8 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// Computes all outputs and updates all aliased parameters.
+  /// Computes all outputs and updates all aliased parameters.  Allocates nothing, but for the first
+  /// run after a parameter was written: then what was hoisted is computed anew.
   void run(const Exec& exec = {});
 
   /// Copies a whole value in: an input (before every run) or a parameter.  T must match the dtype.
@@ -64,7 +70,8 @@ class Program {
   void write_bytes(const Tensor& t, const void* host);
   void read_bytes(const Tensor& t, void* host) const;
 
-  /// The memory of an input, output or parameter; on the CPU it may be read and written in place.
+  /// The memory of an input, output or parameter; on the CPU it may be read and written in place
+  /// (and store().changed() called after a parameter was).
   void* memory(const Tensor& t) const;
 
   const Plan& plan() const { return plan_; }
@@ -76,6 +83,7 @@ class Program {
     std::vector<View> in;
     std::vector<View> out;
     void* scratch;
+    const View* packed;
   };
 
   static void check_access(const Tensor& t, size_t element, int64_t count);
@@ -86,8 +94,10 @@ class Program {
   Tensors outputs_;
   std::unique_ptr<Store> own_store_;
   Store* store_;
+  bool updates_;  ///< runs change parameters
   Plan plan_;
-  std::vector<void*> persistent_;  ///< by buffer
+  std::vector<const Node*> hoisted_;  ///< leaves of the Store that this Program reads
+  std::vector<void*> persistent_;     ///< by buffer
   std::byte* arena_ = nullptr;
   std::vector<Step> steps_;
 };

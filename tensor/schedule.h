@@ -34,6 +34,8 @@ struct Schedule {
   std::vector<Step> steps;
   std::vector<int> outputs;
   std::vector<std::pair<int, int>> alias;  ///< (updated, parameter)
+  std::map<const Node*, Tensor>
+      hoisted;  ///< leaves that hold what is computed once, and what that is
 };
 
 /// Replaces composite nodes by their compositions (all of them, or only those without a kernel when

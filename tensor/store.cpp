@@ -2,6 +2,9 @@
 
 #include <vector>
 
+#include "tensor/constants.h"
+#include "tensor/program.h"
+
 namespace satin {
 namespace {
 
@@ -50,6 +53,29 @@ void Store::read(const Tensor& parameter, void* host) const {
 void Store::write(const Tensor& parameter, const void* host) {
   checked_leaf(parameter);
   backend_.write(memory(parameter.node_ptr()), host, parameter.bytes());
+  changed();
+}
+
+Tensor Store::derived(const Tensor& value) {
+  Tensor& leaf = by_structure_[structure_of(value)];
+  if (!leaf) {
+    const ModuleScope scope(value.node());
+    leaf = parameter(value.shape(), value.dtype(), cat(value.node().op));
+    derived_[&leaf.node()] = {value, leaf};
+  }
+  return leaf;
+}
+
+void Store::refresh(const std::vector<const Node*>& leaves, const Exec& exec) {
+  for (const Node* leaf : leaves) {
+    Derived& entry = derived_.at(leaf);
+    if (entry.version == version_) continue;
+    const uint64_t now = version_;
+    Program({}, backend_,
+            {.alias = {{entry.value, entry.leaf}}, .store = this, .pack = false, .hoist = false})
+        .run({.pool = exec.pool, .plain = exec.plain});
+    version_ = entry.version = now;  // no parameter of anybody's changed
+  }
 }
 
 }  // namespace satin

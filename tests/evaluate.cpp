@@ -6,6 +6,7 @@
 
 #include "cpu/cpu.h"
 #include "tensor/cost.h"
+#include "tensor/pack_weight.h"
 
 namespace satin::testing {
 namespace {
@@ -129,6 +130,7 @@ class Runner {
       in.push_back(std::make_unique<Exact>(inputs_[i]));
       in_views.push_back({in[i]->data(), node_.inputs[i].shape(), node_.inputs[i].dtype()});
     }
+    const View* packed = node_.packed ? &in_views.back() : nullptr;
     std::vector<char> overwritten(inputs_.size(), false);
     for (const Desc& y : node_.outputs) {
       out.push_back(std::make_unique<Guarded>(bytes_in(y)));
@@ -141,11 +143,12 @@ class Runner {
         ++over;
       }
     }
-    const int64_t wanted =
-        backend_.scratch({node_.op, &node_.attrs, in_views, out_views, nullptr, &exec_});
-    Guarded scratch(static_cast<size_t>(wanted));
-    backend_.run({node_.op, &node_.attrs, in_views, out_views,
-                  wanted > 0 ? scratch.data() : nullptr, &exec_});
+    Call call{node_.op, &node_.attrs, operands(in_views, node_), out_views, nullptr,
+              &exec_,   packed};
+    const int64_t wanted = backend_.scratch(call);
+    Guarded scratch(wanted > 0 ? static_cast<size_t>(wanted) : 0);
+    if (wanted > 0) call.scratch = scratch.data();
+    backend_.run(call);
     if (!scratch.intact()) blame(result, "wrote outside its scratch");
     for (size_t i = 0; i < in.size(); ++i)
       if (!overwritten[i] && in[i]->copy() != inputs_[i]) blame(result, cat("changed input ", i));
@@ -255,6 +258,25 @@ Evaluation evaluate(const Tensors& outputs,
   for (const Tensor& y : lowered)
     result.outputs.push_back(known.at(&y.node())[static_cast<size_t>(y.output())]);
   return result;
+}
+
+std::string fault_with_weights(const std::function<Tensors(const Tensors&)>& build,
+                               const Tensors& inputs,
+                               const std::vector<Bytes>& values,
+                               const Backend& backend,
+                               const Exec& exec,
+                               const std::vector<Bytes>& expected) {
+  if (inputs.size() < 2) return {};
+  Tensors leaves = {inputs[0]};
+  for (size_t i = 1; i < inputs.size(); ++i)
+    leaves.push_back(parameter(inputs[i].shape(), inputs[i].dtype(), "", values[i]));
+  const Tensors outputs = build(leaves);
+  if (run_program(outputs, {leaves[0]}, {values[0]}, backend, exec) != expected)
+    return "other bits when weights are parameters";
+  const Evaluation alone = evaluate(pack_weights(lower(outputs, true), backend), {leaves[0]},
+                                    {values[0]}, backend, exec);
+  if (!alone.fault.empty()) return alone.fault;
+  return alone.outputs == expected ? "" : "other bits when weights are packed";
 }
 
 }  // namespace satin::testing

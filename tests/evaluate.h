@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,15 @@ Evaluation evaluate(const Tensors& outputs,
                     const std::vector<Bytes>& values,
                     const Backend& backend,
                     const Exec& exec = {});
+
+/// The same graph with all inputs but the first as parameters, so that weights are packed and what
+/// depends on them alone is computed once: what differs from `expected`, or nothing.
+std::string fault_with_weights(const std::function<Tensors(const Tensors&)>& build,
+                               const Tensors& inputs,
+                               const std::vector<Bytes>& values,
+                               const Backend& backend,
+                               const Exec& exec,
+                               const std::vector<Bytes>& expected);
 
 /// operator new calls of the whole process so far.
 int64_t allocations();

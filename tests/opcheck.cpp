@@ -152,6 +152,9 @@ class Checker {
         const auto y = run_program(outputs, leaves, bytes, backend, exec);
         compare_with_oracle(x, expected, y, t);
         memory(outputs, leaves, bytes, backend, exec, y);
+        const std::string fault =
+            testing::fault_with_weights(c_.build, leaves, bytes, backend, exec, y);
+        if (!fault.empty()) fails(name_, "weights", fault);
         if (!plain) threads(outputs, leaves, bytes, backend, y);
       }
       if (c_.exact) exact(t, cpu::backend(isa));

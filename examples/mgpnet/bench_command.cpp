@@ -86,7 +86,7 @@ void print_ops(const std::vector<OpRow>& rows,
   std::map<std::pair<std::string, std::string>, OpGroup> groups;
   double total = 0;
   for (const OpRow& row : rows) {
-    const std::string shapes = shapes_of(row.node->inputs) + " -> " + shapes_of(row.node->outputs);
+    const std::string shapes = input_shapes_of(*row.node) + " -> " + shapes_of(row.node->outputs);
     OpGroup& group = groups[{std::string(satin::name_of(row.node->op)), shapes}];
     ++group.count;
     group.macs += row.cost.macs;

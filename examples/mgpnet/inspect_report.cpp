@@ -196,7 +196,8 @@ Json ops_json(const OpsReport& report, const WorkloadOptions& options) {
   double seconds = 0;
   for (const OpRow& row : report.rows) {
     Json in = Json::array(), out = Json::array();
-    for (const Tensor& x : row.node->inputs) in.push_back(shape_json(x.shape()));
+    for (size_t i = 0; i < row.node->operands(); ++i)
+      in.push_back(shape_json(row.node->inputs[i].shape()));
     for (const Desc& y : row.node->outputs) out.push_back(shape_json(y.shape));
     Json op = {{"module", module_of(*row.node)},
                {"op", name_of(row.node->op)},
@@ -244,7 +245,7 @@ std::string ops_text(const OpsReport& report) {
     if (!report.by_operation) continue;
     text += numbers(row.parameters, row.cost.macs, row.cost.bytes, row.seconds, peak);
     text += fmt::format("  {:<5} {:<18} {}: {} -> {}\n", name_of(row.node->outputs.at(0).dtype),
-                        name_of(row.node->op), module_of(*row.node), shapes_of(row.node->inputs),
+                        name_of(row.node->op), module_of(*row.node), input_shapes_of(*row.node),
                         shapes_of(row.node->outputs));
   }
   if (!report.by_operation)

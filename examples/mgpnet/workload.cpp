@@ -1,6 +1,7 @@
 #include "mgpnet/workload.h"
 
 #include <algorithm>
+#include <functional>
 #include <unordered_set>
 
 #include "nn/optimizer.h"
@@ -80,19 +81,25 @@ std::vector<OpRow> op_rows(const Plan& plan, const Workload& w) {
   for (const Plan::Step& step : plan.steps) {
     if (!step.moves_data) continue;
     OpRow row{step.node.get(), 0, cost_of(*step.node), 0};
-    for (const Tensor& x : step.node->inputs) {
-      const Origin origin = origin_of(x);
-      if (origin.leaf == &w.parameters.flat().node() && origin.view &&
-          counted.insert(origin.view).second)
-        row.parameters += origin.view->outputs[0].shape.size();
-    }
+    const std::function<void(const Node&)> count = [&](const Node& node) {
+      for (const Tensor& x : node.inputs) {
+        const Origin origin = origin_of(x);
+        if (origin.leaf == &w.parameters.flat().node() && origin.view &&
+            counted.insert(origin.view).second)
+          row.parameters += origin.view->outputs[0].shape.size();
+        const auto hoisted = plan.hoisted.find(origin.leaf);
+        if (hoisted == plan.hoisted.end()) continue;
+        for (const NodePtr& part : nodes_of({hoisted->second})) count(*part);
+      }
+    };
+    count(*step.node);
     rows.push_back(row);
   }
   return rows;
 }
 
 Schedule schedule_of(const Workload& w, bool fuse) {
-  return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse});
+  return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse, .hoist = false});
 }
 
 Plan plan_of(const Workload& w, const Backend& backend, bool fuse) {
@@ -126,9 +133,9 @@ std::string joined(const std::vector<Shape>& shapes) {
 
 }  // namespace
 
-std::string shapes_of(const Tensors& tensors) {
+std::string input_shapes_of(const Node& node) {
   std::vector<Shape> shapes;
-  for (const Tensor& t : tensors) shapes.push_back(t.shape());
+  for (size_t i = 0; i < node.operands(); ++i) shapes.push_back(node.inputs[i].shape());
   return joined(shapes);
 }
 

@@ -75,7 +75,7 @@ class OpTimes : public satin::Profiler {
 double median(std::vector<double> values);
 
 /// "[1,384,512,32] [32,64]"
-std::string shapes_of(const satin::Tensors& tensors);
+std::string input_shapes_of(const satin::Node& node);  ///< not of packed weights
 std::string shapes_of(const std::vector<satin::Desc>& values);
 
 }  // namespace mgpnet

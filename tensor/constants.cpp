@@ -1,9 +1,10 @@
 #include "tensor/constants.h"
 
-#include <unordered_map>
+#include <algorithm>
 #include <unordered_set>
 
 #include "tensor/cost.h"
+#include "tensor/rewrite.h"
 
 namespace satin {
 namespace {
@@ -13,12 +14,13 @@ class Hoist {
   Hoist(const Tensors& outputs, const std::vector<Alias>& alias) : outputs_(outputs) {
     std::unordered_set<const Node*> updated;
     for (const Alias& a : alias) updated.insert(&a.parameter.node());
-    nodes_ = nodes_of(outputs);
-    for (const NodePtr& node : nodes_) {
+    const std::vector<NodePtr> nodes = nodes_of(outputs);
+    for (const NodePtr& node : nodes) {
       if (node->op == Op::leaf) {
         if (node->leaf->kind != LeafKind::input && !updated.count(node.get()))
           fixed_.insert(node.get());
-      } else if (std::all_of(node->inputs.begin(), node->inputs.end(),
+      } else if (!is_collective(node->op) &&
+                 std::all_of(node->inputs.begin(), node->inputs.end(),
                              [&](const Tensor& x) { return fixed_.count(&x.node()) > 0; })) {
         fixed_.insert(node.get());
       }
@@ -26,33 +28,19 @@ class Hoist {
     // What is read by something that is computed in every run.
     std::unordered_set<const Node*> roots;
     for (const Tensor& y : outputs) roots.insert(&y.node());
-    for (const NodePtr& node : nodes_)
+    for (const NodePtr& node : nodes)
       if (!fixed_.count(node.get()) || roots.count(node.get()))
         for (const Tensor& x : node->inputs) read(x);
     for (const Node* root : roots) hoisted_.erase(root);
   }
 
   Tensors run(const std::function<Tensor(const Tensor&)>& leaf_of) {
-    std::unordered_map<NodePtr, Tensors> replaced;
-    for (const NodePtr& node : nodes_) {
-      Tensors values = outputs_of(node);
-      if (hoisted_.count(node.get())) {
-        for (Tensor& y : values) y = leaf_of(y);
-      } else {
-        Tensors inputs;
-        bool changed = false;
-        for (const Tensor& x : node->inputs) {
-          inputs.push_back(replaced.at(x.node_ptr())[static_cast<size_t>(x.output())]);
-          changed |= inputs.back() != x;
-        }
-        if (changed) values = outputs_of(with_inputs(*node, std::move(inputs)));
-      }
-      replaced[node] = std::move(values);
-    }
-    Tensors result;
-    for (const Tensor& y : outputs_)
-      result.push_back(replaced.at(y.node_ptr())[static_cast<size_t>(y.output())]);
-    return result;
+    return rewritten(outputs_, [&](const NodePtr& node, const Tensors&) -> Tensors {
+      if (!hoisted_.count(node.get())) return {};
+      Tensors leaves;
+      for (const Tensor& y : outputs_of(node)) leaves.push_back(leaf_of(y));
+      return leaves;
+    });
   }
 
  private:
@@ -79,7 +67,6 @@ class Hoist {
   }
 
   const Tensors& outputs_;
-  std::vector<NodePtr> nodes_;
   std::unordered_set<const Node*> fixed_, hoisted_, opened_;
 };
 

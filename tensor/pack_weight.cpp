@@ -1,9 +1,9 @@
 #include "tensor/pack_weight.h"
 
-#include <unordered_map>
+#include <algorithm>
 #include <unordered_set>
 
-#include "tensor/cost.h"
+#include "tensor/rewrite.h"
 
 namespace satin {
 namespace {
@@ -23,40 +23,26 @@ Tensor pack_weight(const Tensors& weights, PackWeightAttrs attrs) {
 
 Tensors pack_weights(const Tensors& outputs, const Backend& backend) {
   std::unordered_set<const Node*> given;  // what depends on an input
-  std::unordered_map<NodePtr, NodePtr> replaced;
-  for (const NodePtr& node : nodes_of(outputs)) {
-    replaced[node] = node;
-    if (node->op == Op::leaf) {
-      if (node->leaf->kind == LeafKind::input) given.insert(node.get());
-      continue;
-    }
-    bool changed = false;
-    Tensors inputs;
-    for (const Tensor& x : node->inputs) {
-      if (given.count(&x.node())) given.insert(node.get());
-      inputs.emplace_back(replaced.at(x.node_ptr()), x.output());
-      changed |= inputs.back() != x;
-    }
+  return rewritten(outputs, [&](const NodePtr& node, const Tensors& inputs) -> Tensors {
+    const bool is_input = node->op == Op::leaf && node->leaf->kind == LeafKind::input;
+    if (is_input || std::any_of(node->inputs.begin(), node->inputs.end(),
+                                [&](const Tensor& x) { return given.count(&x.node()) > 0; }))
+      given.insert(node.get());
+    if (node->op == Op::leaf) return {};
     const Packing packing = packing_of(*node, backend);
+    if (packing.elements == 0) return {};
     Tensors weights;
-    bool fixed = packing.elements > 0;
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (!packing.reads(i)) continue;
+      if (given.count(&node->inputs[i].node())) return {};
       weights.push_back(inputs[i]);
-      fixed = fixed && !given.count(&node->inputs[i].node());
     }
-    if (fixed) {
-      const ModuleScope scope(*node);
-      inputs.push_back(
-          pack_weight(weights, {static_cast<int>(node->op), packing.form, packing.elements}));
-      replaced[node] = with_packed(*node, std::move(inputs));
-    } else if (changed) {
-      replaced[node] = with_inputs(*node, std::move(inputs));
-    }
-  }
-  Tensors packed;
-  for (const Tensor& y : outputs) packed.emplace_back(replaced.at(y.node_ptr()), y.output());
-  return packed;
+    const ModuleScope scope(*node);
+    Tensors more = inputs;
+    more.push_back(
+        pack_weight(weights, {static_cast<int>(node->op), packing.form, packing.elements}));
+    return outputs_of(with_packed(*node, std::move(more)));
+  });
 }
 
 }  // namespace satin

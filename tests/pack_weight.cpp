@@ -5,12 +5,15 @@
 
 #include <algorithm>
 
+#include "autograd/grad.h"
 #include "cpu/cpu.h"
 #include "evaluate.h"
 #include "opcheck.h"
 #include "tensor/adam.h"
 #include "tensor/binary.h"
 #include "tensor/matmul.h"
+#include "tensor/rcab.h"
+#include "tensor/reduce.h"
 #include "tensor/reshape.h"
 #include "tensor/unary.h"
 
@@ -89,6 +92,30 @@ TEST_CASE("pack_weight: a run that updates the weight packs it anew") {
   for (float& v : half) v *= 0.5f;  // exact
   CHECK(layer.run(reader, x) == half);
   CHECK(layer.run(writer, x) == half);
+}
+
+TEST_CASE("packing and hoisting keep the order of steps, and so the memory") {
+  // The backward pass computes parts of these blocks anew, right where it needs them.
+  constexpr int64_t kC = 16;
+  const auto weight = [](const Shape& shape) { return parameter(shape, DType::f32, "w"); };
+  Tensor x = input({2, 24, 24, kC});
+  Tensors weights;
+  for (int i = 0; i < 5; ++i) {
+    const RcabWeights w = {weight({kC}),         weight({kC}),           weight({3, 3, kC, kC}),
+                           weight({kC}),         weight({3, 3, kC, kC}), weight({kC}),
+                           weight({kC, kC / 4}), weight({kC / 4}),       weight({kC / 4, kC}),
+                           weight({kC})};
+    weights.insert(weights.end(), {w.w1, w.w2, w.k1, w.k2});
+    x = rcab(x, w);
+  }
+  const Tensors gradients = grad(mean(square(x)) * 2.0 + mean(abs(x)), weights);
+  std::vector<Alias> alias;
+  for (size_t i = 0; i < weights.size(); ++i)
+    alias.push_back({weights[i] - gradients[i] * 0.1, weights[i]});
+  const auto bytes = [&](bool on) {
+    return plan_of({}, cpu::backend(), {.alias = alias, .pack = on, .hoist = on}).arena_bytes;
+  };
+  CHECK(bytes(true) <= bytes(false) + bytes(false) / 20);
 }
 
 TEST_CASE("hoisting: outputs, updated parameters and larger values stay in the run") {

@@ -1,6 +1,7 @@
 #include "nn/optimizer.h"
 
 #include "autograd/grad.h"
+#include "tensor/all_reduce.h"
 #include "tensor/binary.h"
 #include "tensor/concat.h"
 #include "tensor/reduce.h"
@@ -9,10 +10,8 @@
 
 namespace satin {
 
-TrainingStep adam_step(const Tensor& loss,
-                       const Parameters& parameters,
-                       double clip,
-                       AdamAttrs adam) {
+TrainingStep adam_step(
+    const Tensor& loss, const Parameters& parameters, double clip, AdamAttrs adam, int ranks) {
   TrainingStep step;
   const DType t = loss.dtype();
   step.loss = reshape(loss, Shape{});
@@ -27,6 +26,10 @@ TrainingStep adam_step(const Tensor& loss,
   for (const Tensor& d : grad(loss, parameters.views())) pieces.push_back(reshape(d, {d.size()}));
   const ModuleScope scope("adam");
   step.gradient = concat(pieces, 0);
+  if (ranks > 1) {
+    step.loss = all_reduce(step.loss) * (1.0 / ranks);
+    step.gradient = all_reduce(step.gradient) * (1.0 / ranks);
+  }
   step.grad_norm = sqrt(sum(square(step.gradient)));
 
   // 0 while everything is finite, NaN otherwise: x - x is NaN for an infinite x too.

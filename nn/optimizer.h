@@ -23,11 +23,13 @@ struct TrainingStep {
 
 /// The step that minimizes `loss` (one element): the gradient is scaled by min(1, clip / (norm +
 /// 1e-6)), then Adam.  A loss or norm that is not finite leaves weights, moments and step count as
-/// they were.
+/// they were.  With several ranks (processes of Exec::communicator) loss and gradient are the means
+/// over all of them, so that all make the same update.
 TrainingStep adam_step(const Tensor& loss,
                        const Parameters& parameters,
                        double clip,
-                       AdamAttrs adam = {});
+                       AdamAttrs adam = {},
+                       int ranks = 1);
 
 /// lr * gamma^(number of `steps` that are <= iteration): iteration counts updates from 0.
 double step_schedule(double lr, const std::vector<int64_t>& steps, double gamma, int64_t iteration);

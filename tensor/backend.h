@@ -34,10 +34,20 @@ class Profiler {
   virtual void step(const Node& node, double seconds) = 0;
 };
 
+/// The processes (or threads) that train one model together; each runs the same Program.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  /// Replaces n elements by their sum over all ranks, added in the order of ranks: the same bits
+  /// everywhere.  Returns when this rank's memory holds them.  data: memory of the backend.
+  virtual void all_reduce(void* data, int64_t n, DType dtype) = 0;
+};
+
 /// The context of a run, passed to every kernel; never global.
 struct Exec {
   ThreadPool* pool = nullptr;  ///< null: the calling thread only
   Profiler* profiler = nullptr;
+  Communicator* communicator = nullptr;  ///< null: this process trains alone
   bool plain = false;  ///< run the loops that state what an operation means, not the fast ones
 };
 

@@ -45,6 +45,8 @@ struct OpInfo {
 
 const OpInfo& info(Op op);
 std::string_view name_of(Op op);
+/// Whether processes meet in it: never computed twice, nor apart from the run.
+constexpr bool is_collective(Op op) { return op == Op::all_reduce; }
 std::span<const OpInfo> all_ops();
 inline std::ostream& operator<<(std::ostream& out, Op op) { return out << name_of(op); }
 

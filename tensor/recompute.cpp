@@ -53,7 +53,8 @@ class Recompute {
     if (def_[v] < 0 || s_.values[v].bytes < kWorthwhile) return false;
     const Schedule::Step& step = s_.steps[def_[v]];
     const OpInfo& row = info(step.node->op);
-    return row.cost == CostKind::moved && step.out.size() == 1 && step.node->op != Op::sum_to;
+    return row.cost == CostKind::moved && step.out.size() == 1 && step.node->op != Op::sum_to &&
+           !is_collective(step.node->op);
   }
 
   /// In the order of definition: a late value is recomputed when the values it would need then,

@@ -59,6 +59,14 @@ std::vector<fs::path> states_of(const fs::path& folder) {
   return states;
 }
 
+void remove_temporaries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (satin::is_temporary_name(entry.path().filename().string())) found.push_back(entry.path());
+  for (const fs::path& path : found) fs::remove(path, ignored);
+}
+
 /// log.jsonl, opened behind the lines up to `iteration`: what a killed run logged beyond its last
 /// state will be logged again.
 class Log {
@@ -127,8 +135,10 @@ class Run {
     save();
   }
 
-  /// The newest state that is whole.
+  /// The newest state that is whole.  What a killed run was writing is removed.
   void resume() {
+    remove_temporaries(folder_);
+    remove_temporaries(folder_ / "state");
     const std::vector<fs::path> states = states_of(folder_);
     for (size_t i = 0; i < states.size(); ++i) {
       try {

@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "nn/atomic_file.h"
 #include "nn/random.h"
 #include "program.h"
 
@@ -29,17 +30,40 @@ std::string content(const fs::path& path) {
   return mgpnet::test::file_text(path.string());
 }
 
-std::vector<std::string> tiny(const fs::path& folder, const std::string& iters) {
-  return {"train",   "--data",       "synth",   "-o",         folder.string(),
-          "--iters", iters,          "--batch", "1",          "--crop",
-          "32",      "--save-every", "1",       "--progress", "none"};
+std::vector<std::string> tiny(const fs::path& folder,
+                              const std::string& iters,
+                              const std::string& save_every = "1") {
+  return {"train",   "--data",       "synth",    "-o",         folder.string(),
+          "--iters", iters,          "--batch",  "1",          "--crop",
+          "32",      "--save-every", save_every, "--progress", "none"};
+}
+
+/// The whole lines of a log, without what differs from run to run.
+std::vector<nlohmann::json> log_without_times(const fs::path& log) {
+  std::ifstream in(log);
+  std::vector<nlohmann::json> entries;
+  for (std::string line; std::getline(in, line);) {
+    auto entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!entry.is_object()) continue;
+    entry.erase("ms");
+    entry.erase("pairs_per_s");
+    entries.push_back(entry);
+  }
+  return entries;
 }
 
 nlohmann::json last_entry(const fs::path& log) {
-  std::ifstream in(log);
-  nlohmann::json last;
-  for (std::string line; std::getline(in, line);) last = nlohmann::json::parse(line);
-  return last;
+  const auto entries = log_without_times(log);
+  return entries.empty() ? nlohmann::json::object() : entries.back();
+}
+
+/// What a killed writer left in the folder, or what a living one is writing.
+std::vector<fs::path> temporaries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator i(folder, error), end; !error && i != end; i.increment(error))
+    if (satin::is_temporary_name(i->path().filename().string())) found.push_back(i->path());
+  return found;
 }
 
 }  // namespace
@@ -111,7 +135,9 @@ TEST_CASE("interrupted training saves its state and exits 130 or 143") {
   for (const auto& [signal, code] : {std::pair(SIGINT, 130), std::pair(SIGTERM, 143)}) {
     auto arguments = tiny(a, "100000");
     if (fs::exists(a)) arguments = {"train", "-o", a.string(), "--resume", "--progress", "none"};
-    const RunOptions stop{.signal = signal, .signal_ms = 300, .signal_file = a / "log.jsonl"};
+    const RunOptions stop{.signal = signal, .signal_ms = 300, .signal_when = [&] {
+                            return fs::exists(a / "log.jsonl");
+                          }};
     CHECK(exit_code(arguments, stop) == code);
   }
 }
@@ -119,30 +145,69 @@ TEST_CASE("interrupted training saves its state and exits 130 or 143") {
 TEST_CASE("killed 50 times and resumed, a training ends in the same bytes") {
   const TemporaryFolder folder;
   const fs::path whole = folder / "whole", broken = folder / "broken";
-  const std::string iters = "12";
-  REQUIRE(exit_code(tiny(whole, iters)) == 0);
+  const std::string val = folder / "val";
+  REQUIRE(exit_code({"synth", "-o", val, "--count", "2", "--size", "32"}) == 0);
+  // Saved every second step, validated at each: the best model and the state are of different
+  // steps.
+  const auto start = [&](const fs::path& run) {
+    auto arguments = tiny(run, "12", "2");
+    for (const char* more : {"--val", val.c_str(), "--val-every", "1"})
+      arguments.emplace_back(more);
+    return arguments;
+  };
+  const auto go_on = [&] {
+    return fs::exists(broken / "config.toml")
+               ? std::vector<std::string>{"train",    "-o",         broken.string(),
+                                          "--resume", "--progress", "none"}
+               : start(broken);
+  };
+  const auto compare = [&] {
+    for (const char* name : {"model.gguf", "best.gguf", "config.toml"})
+      CHECK_MESSAGE(content(broken / name) == content(whole / name), name);
+    // Weights, moments, position and best score.
+    CHECK(content(broken / "state/000000012.state") == content(whole / "state/000000012.state"));
+    CHECK(log_without_times(broken / "log.jsonl") == log_without_times(whole / "log.jsonl"));
+    CHECK(temporaries(broken).empty());
+    CHECK(temporaries(broken / "state").empty());
+  };
+  REQUIRE(exit_code(start(whole)) == 0);
 
-  // Waits are drawn around the time of a start and a few steps, so that kills hit every phase:
-  // start-up, steps, and the writing of states (each step writes one).
-  int kills = 0, rounds = 0;
-  for (uint64_t draw = 0; kills < 50 && rounds < 400; ++draw, ++rounds) {
-    auto arguments = tiny(broken, iters);
-    if (fs::exists(broken / "config.toml")) arguments.push_back("--resume");
-    const int wait_ms = static_cast<int>(20 + 900 * satin::uniform(7, draw));
-    const int code = exit_code(arguments, {.signal = SIGKILL, .signal_ms = wait_ms});
-    if (code == 128 + SIGKILL) ++kills;
-    if (code == 0 &&
-        kills < 50) {  // done before enough kills: this round must agree too, then again
-      CHECK(content(broken / "model.gguf") == content(whole / "model.gguf"));
-      fs::remove_all(broken);
+  // Every fourth kill waits until a state is being written, every fourth until a model is; the
+  // others come at any moment of the start and the first steps.
+  const auto writing_state = [&] { return !temporaries(broken / "state").empty(); };
+  const auto writing_model = [&] {
+    // Not config.toml or log.jsonl, which are small.
+    for (const fs::path& path : temporaries(broken)) {
+      std::error_code gone;
+      const auto size = fs::file_size(path, gone);
+      if (!gone && size > 1'000'000) return true;
     }
+    return false;
+  };
+  int kills = 0, in_state = 0, in_best = 0;
+  for (uint64_t round = 0; kills < 50 && round < 200; ++round) {
+    RunOptions options{.signal = SIGKILL};
+    if (round % 4 == 0)
+      options.signal_when = writing_state;
+    else if (round % 4 == 2)
+      options.signal_when = writing_model;
+    else
+      options.signal_ms = static_cast<int>(20 + 900 * satin::uniform(7, round));
+    const int code = exit_code(go_on(), options);
+    if (code == 0) {  // done before the kill: this round must agree too, then again
+      compare();
+      fs::remove_all(broken);
+      continue;
+    }
+    REQUIRE(code == 128 + SIGKILL);
+    ++kills;
+    if (writing_state()) ++in_state;
+    // At odd steps only the best model is written.
+    if (writing_model() && last_entry(broken / "log.jsonl").value("step", 0) % 2 == 1) ++in_best;
   }
   CHECK(kills == 50);
-  auto arguments = tiny(broken, iters);
-  if (fs::exists(broken / "config.toml")) arguments.push_back("--resume");
-  CHECK(exit_code(arguments) == 0);
-  CHECK(content(broken / "model.gguf") == content(whole / "model.gguf"));
-  CHECK(content(broken / "best.gguf") == content(whole / "best.gguf"));
-  // Weights, moments, position and best value.
-  CHECK(content(broken / "state/000000012.state") == content(whole / "state/000000012.state"));
+  CHECK(in_state >= 5);
+  CHECK(in_best >= 5);
+  CHECK(exit_code(go_on()) == 0);
+  compare();
 }

@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -49,8 +50,15 @@ Ended run(const std::vector<std::string>& arguments, const RunOptions& options) 
   }
   REQUIRE(child > 0);
   if (options.signal != 0) {
-    for (int i = 0; i < 600 && !options.signal_file.empty() && !exists(options.signal_file); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const auto ended = [child] {
+      siginfo_t info{};
+      return waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+             info.si_pid == child;
+    };
+    const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (options.signal_when && !options.signal_when() && !ended() &&
+           std::chrono::steady_clock::now() < late)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     std::this_thread::sleep_for(std::chrono::milliseconds(options.signal_ms));
     kill(child, options.signal);
   }

@@ -25,7 +25,7 @@ struct RunOptions {
   std::vector<std::string> environment = {};  ///< NAME=VALUE
   int signal = 0;                             ///< sent after `signal_ms`
   int signal_ms = 0;
-  std::string signal_file = {};  ///< signal_ms counts from when this file exists (30 s at most)
+  std::function<bool()> signal_when = {};  ///< signal_ms counts from when this holds (30 s at most)
 };
 
 /// Runs mgpnet with these arguments, without environment variables of mgpnet.

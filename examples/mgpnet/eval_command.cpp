@@ -104,27 +104,21 @@ std::string csv_report(const std::vector<Scored>& all) {
   return text;
 }
 
-std::string picture_tag(const Image& image) {
-  return satin::cat("<img src=\"data:image/jpeg;base64,",
-                    base64(encode_image(image, Format::jpg, {.quality = 90})), "\">");
-}
-
 std::string html_report(const std::vector<Scored>& all, const Scores& mean) {
-  std::string text =
-      "<!doctype html><meta charset=\"utf-8\"><title>mgpnet eval</title>\n"
-      "<style>body{font:15px sans-serif;margin:2em}td,th{padding:2px 12px;text-align:left}"
-      "img{max-width:30vw;margin:2px}</style>\n<h1>mgpnet eval</h1>\n";
-  text += satin::cat("<p>mean PSNR <b>", fixed(mean.psnr, 2), "</b> dB, mean SSIM <b>",
-                     fixed(mean.ssim, 4), "</b>, ", all.size(), " pictures</p>\n<p>", kProtocol,
-                     "</p>\n<table><tr><th>picture<th>PSNR<th>SSIM\n");
-  for (const Scored& s : all)
+  std::string text = satin::cat(
+      "<p>Mean PSNR <b>", fixed(mean.psnr, 2), "</b> dB, mean SSIM <b>", fixed(mean.ssim, 4),
+      "</b>, ", all.size(), " pictures.</p>\n<p class=\"soft\">Protocol: ", kProtocol,
+      ".</p>\n<table class=\"numbers\"><tr><th>Picture<th>PSNR<th>SSIM\n");
+  std::vector<PictureRow> rows;
+  for (const Scored& s : all) {
     text += satin::cat("<tr><td>", html_text(s.name), "<td>", fixed(s.scores.psnr, 2), "<td>",
                        fixed(s.scores.ssim, 4), "\n");
-  text += "</table>\n<p>Input, result, ground truth:</p>\n";
-  for (const Scored& s : all)
     if (!s.pictures.empty())
-      text += satin::cat("<h3>", html_text(s.name), "</h3>\n", s.pictures, "\n");
-  return text;
+      rows.push_back({satin::cat(html_text(s.name), ": PSNR ", fixed(s.scores.psnr, 2),
+                                 " dB, SSIM ", fixed(s.scores.ssim, 4)),
+                      s.pictures});
+  }
+  return html_page("mgpnet eval", text + "</table>\n<h2>Pictures</h2>\n" + html_pictures(rows));
 }
 
 void print_or_write(const std::string& path, const std::string& text) {
@@ -174,7 +168,8 @@ void eval(const EvalArguments& a, const Globals& globals) {
       const Image result = smoother ? smoother->smooth(pair.input) : pair.input;
       Scored scored{files.name, {psnr(result, pair.gt), ssim(result, pair.gt)}, {}};
       if (!a.html.empty() && all.size() < kShown)
-        scored.pictures = picture_tag(pair.input) + picture_tag(result) + picture_tag(pair.gt);
+        scored.pictures = html_picture(pair.input, Format::jpg) +
+                          html_picture(result, Format::jpg) + html_picture(pair.gt, Format::jpg);
       if (!a.save.empty()) save_result(a.save, files.name, result);
       sum.psnr += scored.scores.psnr, sum.ssim += scored.scores.ssim;
       if (!globals.quiet) print(line_of(scored.name, scored.scores) + "\n");

@@ -8,8 +8,8 @@
 
 namespace mgpnet {
 
-/// One HTML page without links: loss and PSNR curves as SVG, three samples (input, output, ground
-/// truth).
+/// One HTML page without links: settings, curves of loss, PSNR, gradient norm and learning rate,
+/// three samples (input, result, ground truth).
 std::string report_page(const std::filesystem::path& log,
                         const Trainer& trainer,
                         const Globals& globals);

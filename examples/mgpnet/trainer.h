@@ -38,6 +38,7 @@ class Trainer {
   int64_t skipped_in_a_row() const { return skipped_; }
   double best_psnr() const { return best_; }
   void set_best_psnr(double psnr) { best_ = psnr; }
+  const TrainConfig& config() const { return config_; }
   const satin::Plan& plan() const { return program_->plan(); }
   const PairSource& source() const { return *source_; }
 

@@ -1,8 +1,17 @@
-// The umbrella header: #include <satin/satin.h>.
+// The umbrella header: #include <satin/satin.h>.  Tensors and their operations, derivatives, the
+// CPU; then what networks are made of: parameters, layers, losses, the optimizer, model files.
 #pragma once
 
 #include "autograd/grad.h"
 #include "cpu/cpu.h"
+#include "nn/gguf.h"
+#include "nn/layers.h"
+#include "nn/losses.h"
+#include "nn/optimizer.h"
+#include "nn/parameters.h"
+#include "nn/random.h"
+#include "nn/safetensors.h"
+#include "nn/tensor_file.h"
 #include "tensor/adam.h"
 #include "tensor/binary.h"
 #include "tensor/broadcast.h"

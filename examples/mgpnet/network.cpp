@@ -3,11 +3,11 @@
 #include "mgpnet/network.h"
 
 #include "nn/layers.h"
+#include "nn/losses.h"
 #include "tensor/binary.h"
 #include "tensor/broadcast.h"
 #include "tensor/concat.h"
 #include "tensor/rcab.h"
-#include "tensor/reduce.h"
 #include "tensor/reshape.h"
 #include "tensor/slice.h"
 #include "tensor/unary.h"
@@ -164,7 +164,7 @@ Parameters network_parameters(const NetworkConfig& config, DType dtype) {
 Tensor multi_scale_l1(const Tensors& outputs, const Tensor& target) {
   Tensor loss, picked = target;
   for (const Tensor& x : outputs) {
-    const Tensor term = mean(abs(x - picked));
+    const Tensor term = l1_loss(x, picked);
     loss = loss ? loss + term : term;
     picked = half(picked);
   }

@@ -114,6 +114,8 @@ class HeaderReader {
     if (version < kOldestVersion || version > kVersion)
       in_.fail(4, cat("GGUF version ", version, " is not supported, 2 and 3 are"),
                "convert it to version 3");
+    out_.format = "GGUF";
+    out_.version = version;
     const uint64_t tensors = read_count("tensor", kLeastTensorBytes, kMaxTensors);
     const uint64_t keys = read_count("key", kLeastKeyBytes, kMaxMetadata);
     return {tensors, keys};

@@ -366,6 +366,7 @@ void check_layout(const ByteReader& in, Header& header, const std::vector<uint64
 Header read_header(ByteReader& in) {
   Header header;
   header.file.file = in.file();
+  header.file.format = "safetensors";
   HeaderEvents events(in, header.file);
   {
     const std::string text = read_header_text(in);

@@ -65,6 +65,8 @@ struct TensorFile {
   std::string file;  ///< where it was read from, for messages
   std::vector<MetaEntry> metadata;
   std::vector<StoredTensor> tensors;
+  std::string format = {};  ///< "GGUF" or "safetensors", as read
+  uint32_t version = 0;     ///< of the format; 0: it has none
 
   const MetaValue* find_metadata(std::string_view key) const;  ///< nullptr when absent
   const StoredTensor* find(std::string_view name) const;       ///< nullptr when absent

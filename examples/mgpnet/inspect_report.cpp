@@ -103,6 +103,8 @@ Json model_json(const TensorFile& file, int64_t file_bytes) {
                        {"not_finite", s.not_finite}});
   }
   return {{"file", utf8(file.file)},
+          {"format", file.format},
+          {"version", file.version > 0 ? Json(file.version) : Json(nullptr)},
           {"bytes", file_bytes},
           {"elements", elements},
           {"metadata", metadata},
@@ -116,8 +118,11 @@ std::string model_text(const TensorFile& file, int64_t file_bytes) {
     elements += t.shape.size();
     ++dtypes[std::string(name_of(t.dtype))];
   }
-  std::string text = fmt::format("{}: {} in {} tensors, {} elements", one_line(file.file),
-                                 size_text(file_bytes), file.tensors.size(), grouped(elements));
+  const std::string format =
+      file.version > 0 ? fmt::format("{} version {}", file.format, file.version) : file.format;
+  std::string text =
+      fmt::format("{}: {}, {} in {} tensors, {} elements", one_line(file.file), format,
+                  size_text(file_bytes), file.tensors.size(), grouped(elements));
   for (const auto& [name, count] : dtypes) text += fmt::format(", {} {}", count, name);
   text += "\n";
   for (const MetaEntry& entry : file.metadata) {

@@ -16,6 +16,10 @@ pairs=()
 for picture in "$root"/examples/pictures/*.png ${photo:+"$photo"}; do
   name=$(basename -- "$picture")
   result=$root/demo-out/${name%.*}_smooth.png
+  # A photo that is named like one of ours keeps its own name beside it.
+  if [ "$picture" = "$photo" ] && [ -e "$root/examples/pictures/${name%.*}.png" ]; then
+    result=$root/demo-out/${name%.*}_photo_smooth.png
+  fi
   echo "smoothing $name"
   "$program" smooth "$picture" -o "$result" --exists overwrite -q
   pairs+=("$picture" "$result")

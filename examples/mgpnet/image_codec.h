@@ -27,9 +27,14 @@ struct Scan {
 /// The picture being read, for messages: every refusal goes through refuse().
 class Source {
  public:
-  Source(Bytes bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  Source(Bytes bytes, const std::string& name) : Source(bytes, name, bytes.size()) {}
+  /// The first bytes of a file of `file_bytes`: scan_X then stops where the pixels begin.
+  Source(Bytes bytes, const std::string& name, uint64_t file_bytes)
+      : bytes_(bytes), name_(name), file_bytes_(file_bytes) {}
   Bytes bytes() const { return bytes_; }
   size_t size() const { return bytes_.size(); }
+  uint64_t file_bytes() const { return file_bytes_; }
+  bool complete() const { return bytes_.size() == file_bytes_; }
 
   /// At byte `offset` of the file.
   [[noreturn]] void refuse_at(size_t offset, const std::string& what, const std::string& why) const;
@@ -41,6 +46,7 @@ class Source {
  private:
   Bytes bytes_;
   const std::string& name_;
+  uint64_t file_bytes_;
 };
 
 inline constexpr char kDamaged[] = "the file is damaged or incomplete; get a new copy of it";

@@ -115,30 +115,55 @@ void Source::check_size(int64_t width, int64_t height) const {
            "or cut it");
 }
 
-std::vector<uint8_t> read_picture_file(const std::string& path) {
+namespace {
+
+/// The first bytes of a file, at most `most`.
+std::vector<uint8_t> read_beginning(const std::string& path, uint64_t most, uint64_t* file_bytes) {
   try {
     satin::ByteReader file(path);
+    *file_bytes = file.size();
     if (file.size() > uint64_t{kMaxFileBytes})
       throw ImageError("file too large, " + std::to_string(file.size()) + " bytes",
                        satin::one_line(path), "pictures of up to 1 GiB are read");
-    std::vector<uint8_t> bytes(file.size());
+    std::vector<uint8_t> bytes(std::min(file.size(), most));
     file.read(bytes.data(), bytes.size(), "the picture");
-    file.expect_end("the picture");
+    if (bytes.size() == file.size()) file.expect_end("the picture");
     return bytes;
   } catch (const satin::FileError& error) {
     throw ImageError("cannot read", satin::one_line(path), error.reason() + "; " + error.advice());
   }
 }
 
-ImageHeader probe_image(std::span<const uint8_t> bytes, const std::string& name) {
-  const Source source(bytes, name);
+// Headers are shorter, unless a color profile or a preview lies before the pixels.
+constexpr uint64_t kProbedBytes = 256 << 10;
+
+ImageHeader probe(const Source& source) {
   const Scan found = scan(source, detect(source));
   ImageHeader header = found.header;
   if (orientation_of(source, found) >= 5) std::swap(header.width, header.height);
   return header;
 }
 
+}  // namespace
+
+std::vector<uint8_t> read_picture_file(const std::string& path) {
+  uint64_t file_bytes = 0;
+  return read_beginning(path, uint64_t{kMaxFileBytes}, &file_bytes);
+}
+
+ImageHeader probe_image(std::span<const uint8_t> bytes, const std::string& name) {
+  return probe(Source(bytes, name));
+}
+
 ImageHeader probe_image(const std::string& path) {
+  uint64_t file_bytes = 0;
+  const std::vector<uint8_t> bytes = read_beginning(path, kProbedBytes, &file_bytes);
+  const Source source(bytes, path, file_bytes);
+  try {
+    return probe(source);
+  } catch (const ImageError&) {
+    if (source.complete()) throw;
+  }
   return probe_image(read_picture_file(path), path);
 }
 

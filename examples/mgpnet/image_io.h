@@ -61,6 +61,8 @@ Image read_image(const std::string& path);
 
 /// Everything read_image checks without decoding pixels.
 ImageHeader probe_image(std::span<const uint8_t> bytes, const std::string& name);
+/// From the file's beginning, up to where its pixels begin: what follows is neither read nor
+/// checked.
 ImageHeader probe_image(const std::string& path);
 
 /// The file's bytes; write them with satin::write_file.  Throws satin::WriteError when the format

@@ -34,6 +34,11 @@ constexpr size_t kMaxExifBytes = 65533 - sizeof kExifMagic;
 constexpr size_t kMaxIccBytes = size_t{255} * 65519;
 // Above this a picture is decoded once without keeping pixels, so that a damaged one is refused
 // before memory for them is asked for.
+//
+// What that costs in a progressive picture is damage in its last scan: every scan before it must be
+// decoded, and all coefficients kept, 3 to 6 bytes a pixel, until then; no reader can know earlier.
+// Measured with damage at the very end (4:2:0, 10 scans, one core): 0.27 s and 85 MB for 24
+// megapixels, 1.1 s and 330 MB for the 100 that are the most.
 constexpr size_t kTrialBytes = 32 << 20;
 
 enum Marker {
@@ -59,7 +64,7 @@ class Walk {
  public:
   Walk(const Source& source, Scan* scan) : source_(source), bytes_(source.bytes()), scan_(scan) {}
 
-  // The offset behind the end mark.
+  // The offset behind the end mark; of a file's beginning that of the first scan.
   size_t run() {
     if (bytes_.size() < 4)
       source_.refuse_at(bytes_.size(), "JPEG ends inside its header", kDamaged);
@@ -77,6 +82,7 @@ class Walk {
         return at;
       }
       if (marker == kTem) continue;
+      if (marker == kSos && components_ > 0 && !source_.complete()) return marker_at;
       if (marker == 0 || marker == kSoi || (marker >= kRst0 && marker <= kRst7) ||
           (marker > kTem && marker < kSof0))
         source_.refuse_at(marker_at, "JPEG with a misplaced marker", kDamaged);

@@ -154,6 +154,10 @@ class RowCheck {
   uint64_t row_ = 0, in_row_ = 0;
 };
 
+bool begins_data(Bytes bytes, size_t at) {
+  return bytes.size() - at >= 8 && get_u32_be(&bytes[at + 4]) == chunk_type("IDAT");
+}
+
 }  // namespace
 
 PngLayout read_png_chunks(const Source& source, Scan* scan) {
@@ -167,6 +171,7 @@ PngLayout read_png_chunks(const Source& source, Scan* scan) {
     if (seen) source.refuse_at(chunk.offset, "PNG with two " + chunk.name() + " chunks", kDamaged);
   };
   for (size_t at = 8;;) {
+    if (!source.complete() && begins_data(bytes, at)) return layout;
     const Chunk chunk = next_chunk(source, at);
     const bool first = at == 8;
     at += 12 + chunk.data.size();

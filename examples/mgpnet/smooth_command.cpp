@@ -133,8 +133,8 @@ class SmoothRun {
     double total = 0;
     for (const PictureJob& job : list_.jobs) {
       try {
-        const std::vector<uint8_t> bytes = read_input(job);
-        const ImageHeader h = probe_image(bytes, name_of(job));
+        const ImageHeader h = job.input == "-" ? probe_image(read_standard_input(), name_of(job))
+                                               : probe_image(job.input);
         const int64_t pixels = int64_t{padded(h.width)} * padded(h.height);
         const int64_t memory = smoother_->needed_bytes(h.width, h.height, h.channels);
         const double seconds = per_pixel * static_cast<double>(pixels);

@@ -130,7 +130,7 @@ Bmp parse_bmp(const Source& source) {
     bmp.masks[2] = 0xffu;  // a byte of no meaning
   }
   bmp.palette_offset = after_header;
-  if (bmp.pixel_offset < after_header || bmp.pixel_offset > b.size())
+  if (bmp.pixel_offset < after_header || bmp.pixel_offset > source.file_bytes())
     source.refuse_at(10, "BMP whose pixels begin outside the file", kDamaged);
   if (bits <= 8) {
     const size_t most = size_t{1} << bits;
@@ -141,7 +141,7 @@ Bmp parse_bmp(const Source& source) {
   }
   bmp.row_bytes = (uint64_t{static_cast<uint32_t>(bmp.width)} * bits + 31) / 32 * 4;
   const uint64_t pixel_bytes = bmp.row_bytes * static_cast<uint64_t>(bmp.rows());
-  if (pixel_bytes > b.size() - bmp.pixel_offset)
+  if (pixel_bytes > source.file_bytes() - bmp.pixel_offset)
     source.refuse_at(b.size(), "BMP ends inside its pixels", kDamaged);
   return bmp;
 }
@@ -252,12 +252,13 @@ Tga parse_tga(const Source& source) {
     source.refuse_at(3, "TGA with a missing or shifted palette", "save it as PNG first");
   const size_t palette_entry = tga.indexed() ? (tga.palette_bits + 7) / 8 : 0;
   const size_t pixels_at = kTgaHeader + tga.id_bytes + palette_entry * tga.palette_entries;
-  if (pixels_at > b.size()) source.refuse_at(b.size(), "TGA ends inside its palette", kDamaged);
+  if (pixels_at > source.file_bytes())
+    source.refuse_at(b.size(), "TGA ends inside its palette", kDamaged);
   const size_t pixel_bytes = (tga.bits + 7) / 8;
   const uint64_t pixels = uint64_t{tga.width} * tga.height;
   if (tga.packed()) {
-    packed_size(source, pixels_at, pixels, pixel_bytes);
-  } else if (pixels * pixel_bytes > b.size() - pixels_at) {
+    if (source.complete()) packed_size(source, pixels_at, pixels, pixel_bytes);
+  } else if (pixels * pixel_bytes > source.file_bytes() - pixels_at) {
     source.refuse_at(b.size(), "TGA ends inside its pixels", kDamaged);
   }
   return tga;

@@ -11,6 +11,7 @@
 
 #include "mgpnet/exif.h"
 #include "nn/atomic_file.h"
+#include "nn/random.h"
 #include "picture_builders.h"
 
 namespace fs = std::filesystem;
@@ -406,6 +407,35 @@ TEST_CASE("image_io: files: content decides the format, names may be anything") 
   }
   fs::create_symlink("-dash", folder / "link");
   check_equal(read_image(folder / "link"), image);
+}
+
+TEST_CASE("image_io: the size of a file is known from its beginning") {
+  Folder folder;
+  Image image = random_image(700, 500, 3, 8, 9);
+  const auto check_size = [&](const std::string& path) {
+    const ImageHeader header = probe_image(path);
+    CHECK(header.width == image.width);
+    CHECK(header.height == image.height);
+    CHECK(header.channels == image.channels);
+  };
+  for (const Format format : {Format::png, Format::jpg, Format::bmp, Format::tga}) {
+    const std::string path = folder / format_name(format);
+    ByteVector bytes = encode_image(image, format, {.quality = 100});
+    REQUIRE(bytes.size() > 400'000);
+    // Damage far behind the header, as a whole read would notice.
+    std::fill(bytes.end() - 100, bytes.end(), uint8_t{0});
+    satin::write_file(path, bytes);
+    check_size(path);
+    if (format == Format::png || format == Format::jpg)
+      CHECK_THROWS_AS(probe_image(bytes, path), ImageError);
+  }
+  // A profile that fills the beginning.
+  for (uint32_t i = 0; i < 600'000; ++i) image.icc.push_back(static_cast<uint8_t>(satin::mix64(i)));
+  for (const Format format : {Format::png, Format::jpg}) {
+    const std::string path = folder / format_name(format);
+    satin::write_file(path, encode_image(image, format, {.quality = 50}));
+    check_size(path);
+  }
 }
 
 TEST_CASE("image_io: format names") {

@@ -148,13 +148,15 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
   if (workload.options.width != picture.width || workload.options.height != picture.height)
     note(globals, fmt::format("sides are padded to multiples of 64: {}x{}", workload.options.width,
                               workload.options.height));
+  // Bandwidth is measured beside the finished runs of --what ops.
+  const int64_t needed = needed_bytes(plan_of(workload, backend, !globals.no_fuse), workload) +
+                         (options.what == "ops" ? kTriadBytes : 0);
+  require_memory(globals, needed, "the runs", "bench");
   satin::ThreadPool pool(globals.threads);
   const satin::cpu::Isa isa = satin::cpu::default_isa();
   double peak = peak_gflops(isa, pool);
   satin::Program program(workload.outputs, backend,
-                         {.alias = workload.alias,
-                          .fuse = !globals.no_fuse,
-                          .max_bytes = globals.max_mem > 0 ? globals.max_mem : usable_memory()});
+                         {.alias = workload.alias, .fuse = !globals.no_fuse});
   fill(program, workload, globals.seed);
   OpTimes times;
   const Timing timing = measure(program, workload, globals, pool, options.repeat, times);

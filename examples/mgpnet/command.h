@@ -115,6 +115,15 @@ std::string time_text(double seconds);
 std::optional<int64_t> parse_size(const std::string& text);
 /// The memory this process may use: RAM or the cgroup's limit.
 int64_t usable_memory();
+/// What the process holds beside plans and data: itself, its libraries and stacks; measured as the
+/// resident size before a model is loaded.
+inline constexpr int64_t kProcessBytes = int64_t{24} << 20;
+/// errors: Failure(kMemory) when the whole process would need more than --max-mem, or without it
+/// than it may use.  `what` needs it ("512 x 384 pixels"), `where` is the place of the error.
+void require_memory(const Globals& globals,
+                    int64_t needed,
+                    const std::string& what,
+                    const std::string& where);
 /// 512x384; nothing for other text or sides under 1.
 struct PictureSize {
   int width = 0, height = 0;

@@ -205,6 +205,19 @@ int64_t usable_memory() {
   return bytes;
 }
 
+void require_memory(const Globals& globals,
+                    int64_t needed,
+                    const std::string& what,
+                    const std::string& where) {
+  const bool asked = globals.max_mem > 0;
+  const int64_t limit = asked ? globals.max_mem : usable_memory();
+  if (needed > limit)
+    throw Failure(kMemory, "not enough memory", where,
+                  cat(what, " need ", size_text(needed), ", ",
+                      asked ? "--max-mem allows " : "this process may use ", size_text(limit),
+                      "; the smallest limit that would do is ", needed));
+}
+
 std::optional<int64_t> parse_size(const std::string& text) {
   double value = 0;
   size_t end = 0;

@@ -91,13 +91,12 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
                    .persistent_bytes = plan.persistent_bytes,
                    .by_operation = options.ops};
   if (!options.no_time) {
+    require_memory(globals, needed_bytes(plan, workload), "the runs", "inspect --size");
     announce_device(globals);
     satin::ThreadPool pool(globals.threads);
     report.peak_gflops = peak_gflops(satin::cpu::default_isa(), pool);
     satin::Program program(workload.outputs, backend,
-                           {.alias = workload.alias,
-                            .fuse = !globals.no_fuse,
-                            .max_bytes = globals.max_mem > 0 ? globals.max_mem : usable_memory()});
+                           {.alias = workload.alias, .fuse = !globals.no_fuse});
     fill(program, workload, globals.seed);
     OpTimes times;
     InterruptCheck check(&times);

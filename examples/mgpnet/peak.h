@@ -13,7 +13,8 @@ double peak_gflops(satin::cpu::Isa isa, satin::ThreadPool& pool);
 
 /// GB/s of a = b + s c on vectors of `bytes` in all: two read, one written.  Needs that memory, so
 /// measure the memory of what you compare first.
-double triad_bandwidth(satin::ThreadPool& pool, int64_t bytes = int64_t{384} << 20);
+inline constexpr int64_t kTriadBytes = int64_t{384} << 20;
+double triad_bandwidth(satin::ThreadPool& pool, int64_t bytes = kTriadBytes);
 
 /// The most GFLOP/s that anything can reach which computes `macs` and moves `bytes`.
 double roofline(double peak, double bandwidth, int64_t macs, int64_t bytes);

@@ -10,10 +10,6 @@ using namespace satin;
 
 namespace {
 
-// The program itself, its libraries and stacks; measured as the resident size before a model is
-// loaded.
-constexpr int64_t kProcessBytes = int64_t{24} << 20;
-
 // Decoded in and out, the file's bytes both ways and what the codecs hold, beside the plan.
 int64_t picture_bytes(int width, int height, int channels) {
   return int64_t{width} * height * channels * 8;
@@ -45,14 +41,8 @@ int64_t Smoother::needed_bytes(int width, int height, int channels) const {
 }
 
 void Smoother::require_memory(int width, int height, int channels, const std::string& name) const {
-  const bool asked = globals_.max_mem > 0;
-  const int64_t limit = asked ? globals_.max_mem : usable_memory();
-  const int64_t needed = needed_bytes(width, height, channels);
-  if (needed > limit)
-    throw Failure(kMemory, "not enough memory", name,
-                  cat(width, " x ", height, " pixels need ", size_text(needed), ", ",
-                      asked ? "--max-mem allows " : "this process may use ", size_text(limit),
-                      "; the smallest limit that would do is ", needed));
+  mgpnet::require_memory(globals_, needed_bytes(width, height, channels),
+                         cat(width, " x ", height, " pixels"), name);
 }
 
 void Smoother::compile(int width, int height) {

@@ -105,7 +105,8 @@ struct Scores {
 Scores validate(const Trainer& trainer,
                 const std::vector<PairFiles>& pairs,
                 const Globals& globals) {
-  Smoother smoother(trainer.model(), globals);
+  const Globals left = trainer.beside(globals);
+  Smoother smoother(trainer.model(), left);
   Scores sum;
   for (const PairFiles& files : pairs) {
     stop_if_interrupted();

@@ -61,7 +61,10 @@ std::string report_page(const std::filesystem::path& log,
   body +=
       "</div>\n<p class=\"soft\">Over steps. Faint: every value; line: the mean of the "
       "twentieth around it.</p>\n<h2>Samples of the training data</h2>\n";
-  Smoother smoother(trainer.model(), globals);
+  const Globals left = trainer.beside(globals);
+  Smoother smoother(trainer.model(), left);
+  if (left.max_mem > 0 && smoother.needed_bytes(kSampleSide, kSampleSide) > left.max_mem)
+    return html_page("Training of mgpnet", body + "<p>Left out: --max-mem is too small.</p>\n");
   std::vector<PictureRow> rows;
   for (uint64_t sample = 0; sample < kSamples; ++sample) {
     const Pair pair = trainer.source().crop(sample, kSampleSide);

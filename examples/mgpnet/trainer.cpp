@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::string_view kKind = "mgpnet-training";
 constexpr uint32_t kSchema = 1;
+// Pictures while pairs are drawn, or decoded (5 megapixels with their ground truth) and cut.
+constexpr int64_t kPairBytes = int64_t{32} << 20;
 
 }  // namespace
 
@@ -41,9 +43,15 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
   target_ = satin::input(batch);
   step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
                     config.clip);
-  program_ = std::make_unique<Program>(
-      step_.outputs(), backend_,
-      Options{.alias = step_.alias, .fuse = !globals.no_fuse, .max_bytes = globals.max_mem});
+  const Options options{.alias = step_.alias, .fuse = !globals.no_fuse};
+  // Two batches of two pictures: the one that runs and the one that is read meanwhile.
+  footprint_ = plan_of(step_.outputs(), backend_, options).total_bytes() +
+               4 * input_.size() * static_cast<int64_t>(sizeof(float));
+  // Weights and two moments as sections of a state, once more packed, and one copy on the way.
+  const int64_t saving = 7 * parameters_.size() * static_cast<int64_t>(sizeof(float));
+  require_memory(globals, footprint_ + saving + kPairBytes + kProcessBytes,
+                 "the steps and their state", "train");
+  program_ = std::make_unique<Program>(step_.outputs(), backend_, options);
   std::vector<float> weights;
   if (config.init.empty()) {
     weights = default_initialization(parameters_, config.seed);
@@ -55,6 +63,11 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
     weights = std::move(start.weights);
   }
   program_->write<float>(parameters_.flat(), std::span<const float>(weights));
+}
+
+Globals Trainer::beside(Globals globals) const {
+  if (globals.max_mem > 0) globals.max_mem = std::max<int64_t>(1, globals.max_mem - footprint_);
+  return globals;
 }
 
 Trainer::Batch Trainer::load(int64_t iteration) const {

@@ -27,7 +27,7 @@ struct StepResult {
 /// configuration.
 class Trainer {
  public:
-  /// errors: Failure(kMemory) when the plan does not fit --max-mem; whatever the data's reader
+  /// errors: Failure(kMemory) when training does not fit --max-mem; whatever the data's reader
   /// throws
   Trainer(const TrainConfig& config, const Globals& globals);
 
@@ -41,6 +41,9 @@ class Trainer {
   const TrainConfig& config() const { return config_; }
   const satin::Plan& plan() const { return program_->plan(); }
   const PairSource& source() const { return *source_; }
+
+  /// What is left of --max-mem for work beside the training, such as a Smoother's.
+  Globals beside(Globals globals) const;
 
   /// The weights as they are now.
   Model model() const;
@@ -67,6 +70,7 @@ class Trainer {
   std::unique_ptr<satin::Program> program_;
   std::unique_ptr<PairSource> source_;
   std::future<Batch> next_;  // read while the step runs
+  int64_t footprint_ = 0;    // bytes of plan and batches
   int64_t iteration_ = 0;
   int64_t skipped_ = 0;
   double best_ = -std::numeric_limits<double>::infinity();

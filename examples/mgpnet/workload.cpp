@@ -4,6 +4,7 @@
 #include <functional>
 #include <unordered_set>
 
+#include "mgpnet/command.h"
 #include "nn/optimizer.h"
 #include "nn/random.h"
 
@@ -73,6 +74,11 @@ void fill_inputs(Program& program, const Workload& w, uint64_t seed) {
 void fill(Program& program, const Workload& w, uint64_t seed) {
   program.write<float>(w.parameters.flat(), default_initialization(w.parameters, seed));
   fill_inputs(program, w, seed);
+}
+
+int64_t needed_bytes(const Plan& plan, const Workload& w) {
+  const int64_t values = std::max(w.parameters.size(), w.image.size());
+  return plan.total_bytes() + kProcessBytes + values * static_cast<int64_t>(sizeof(float));
 }
 
 std::vector<OpRow> op_rows(const Plan& plan, const Workload& w) {

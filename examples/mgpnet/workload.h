@@ -42,6 +42,9 @@ void fill(satin::Program& program, const Workload& workload, uint64_t seed);
 /// The inputs (before every run: a run may overwrite them).
 void fill_inputs(satin::Program& program, const Workload& workload, uint64_t seed);
 
+/// Bytes of the whole process: the plan, and what fill() holds while it writes.
+int64_t needed_bytes(const satin::Plan& plan, const Workload& workload);
+
 /// An operation of a Program, in the order in which it runs.
 struct OpRow {
   const satin::Node* node = nullptr;

@@ -16,6 +16,7 @@
 #include "cpu/cpu.h"
 #include "mgpnet/inspect_report.h"
 #include "mgpnet/peak.h"
+#include "program.h"
 
 using namespace mgpnet;
 namespace fs = std::filesystem;
@@ -124,6 +125,19 @@ TEST_CASE("inspect MODEL: statistics of tensors, whatever the model") {
   CHECK(b.mean == doctest::Approx(2));
 
   CHECK(run("inspect /no/such/model.gguf").code == 5);
+
+  const std::string gguf = test::model_file();
+  const Folder folder;
+  const std::string safetensors = (folder.path / "m.safetensors").string();
+  REQUIRE(run("convert '" + gguf + "' '" + safetensors + "'").code == 0);
+  CHECK(contains(run("inspect '" + gguf + "'").out, "GGUF version 3"));
+  CHECK(contains(run("inspect '" + safetensors + "'").out, ": safetensors, "));
+  Json report = Json::parse(run("inspect --json '" + gguf + "'").out);
+  CHECK(report["format"] == "GGUF");
+  CHECK(report["version"] == 3);
+  report = Json::parse(run("inspect --json '" + safetensors + "'").out);
+  CHECK(report["format"] == "safetensors");
+  CHECK(report["version"].is_null());
 }
 
 TEST_CASE("inspect --compare-devices") {
@@ -151,6 +165,34 @@ TEST_CASE("bench --json prints the promised object") {
     CHECK(object["min_s"].get<double>() <= object["median_s"].get<double>());
     CHECK(object["gflops"].get<double>() > 0);
     CHECK(object["rss_bytes"].get<int64_t>() > object["planned_bytes"].get<int64_t>() / 2);
+  }
+}
+
+TEST_CASE("--max-mem bounds the whole process, or is refused with the limit that would do") {
+  using Words = std::vector<std::string>;
+  const test::TemporaryFolder folder;
+  for (const Words& command :
+       {Words{"bench", "--size", "128x128", "-r", "1", "--json"},
+        Words{"bench", "--what", "train", "--size", "64x64", "--batch", "1", "-r", "1", "--json"},
+        Words{"inspect", "--size", "64x64", "-r", "1", "--json"},
+        Words{"train", "--data", "synth", "--iters", "1", "--batch", "1", "--crop", "32", "-o",
+              folder / "run"}}) {
+    CAPTURE(command[0]);
+    const auto limited = [&](const std::string& limit) {
+      Words words = command;
+      words.insert(words.end(), {"--max-mem", limit});
+      return test::run(words);
+    };
+    const test::Ended refused = limited("1M");
+    CHECK(refused.code == 7);
+    const std::string advice = "the smallest limit that would do is ";
+    const size_t at = refused.err.find(advice);
+    REQUIRE(at != std::string::npos);
+    const int64_t needed = std::stoll(refused.err.substr(at + advice.size()));
+    CHECK(limited(std::to_string(needed - 1)).code == 7);
+    const test::Ended done = limited(std::to_string(needed));
+    CHECK(done.code == 0);
+    if (command[0] == "bench") CHECK(Json::parse(done.out)["rss_bytes"].get<int64_t>() <= needed);
   }
 }
 

@@ -5,7 +5,9 @@
 #   make demo       smooths examples/pictures (and PHOTO=mine.jpg) into demo-out/
 #   make test       builds and runs every test
 #   make asan tsan  the sanitizers, on a fitting subset
-#   make bench format lint docs install clean
+#   make bench      end to end and every operation, beside PyTorch where it can be imported
+#   make bench-compare BASE=main~3
+#   make format lint docs install clean
 
 PREFIX ?= /usr/local
 PHOTO ?=
@@ -16,7 +18,7 @@ ifneq ($(shell command -v ccache 2>/dev/null),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: program demo test asan tsan bench format lint docs install clean
+.PHONY: program demo test asan tsan bench bench-compare format lint docs install clean
 
 program:
 	@.ci/install build
@@ -53,7 +55,12 @@ bench:
 	@cmake --preset release -DSATIN_BENCH=ON >/dev/null
 	cmake --build --preset release --target satin_bench mgpnet
 	build/release/bench/satin_bench
-	bench/run --mgpnet build/release/examples/mgpnet
+	bench/run --mgpnet build/release/examples/mgpnet --ops --json build/bench.json --markdown build/bench.md
+
+# What the working tree changed against a commit: make bench-compare BASE=main~3
+bench-compare: program
+	@.ci/install bench
+	bench/compare $(or $(BASE),HEAD)
 
 format:
 	@.ci/install format

@@ -13,6 +13,7 @@
 #include "nn/safetensors.h"
 #include "nn/tensor_file.h"
 #include "tensor/adam.h"
+#include "tensor/all_reduce.h"
 #include "tensor/binary.h"
 #include "tensor/broadcast.h"
 #include "tensor/cast.h"

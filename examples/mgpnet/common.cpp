@@ -70,7 +70,9 @@ Failure to_failure(const std::exception_ptr& error) {
     return {kOutput, e.what(), "", e.why()};
   } catch (const satin::FileError& e) {
     const std::string at = e.offset() ? cat("byte ", *e.offset(), ": ") : "";
-    return {kModel, "cannot use model file", e.file(), at + e.reason() + "; " + e.advice()};
+    const bool state = e.file().ends_with(".state");
+    return {kModel, state ? "cannot use training state" : "cannot use model file", e.file(),
+            at + e.reason() + "; " + e.advice()};
   } catch (const satin::MemoryError& e) {
     return {kMemory, "not enough memory", "--max-mem",
             cat(e.what(), "; the smallest limit that would do is ", size_text(e.needed), " (",

@@ -73,7 +73,9 @@ void flatten(const std::string& path,
 
 std::vector<Setting> read_settings(const std::string& path) {
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) refuse(path, 0, "there is no such file");
+  if (!std::filesystem::exists(path, error)) refuse(path, 0, "there is no such file");
+  if (!std::filesystem::is_regular_file(path, error))
+    refuse(path, 0, "it is a folder, a pipe or a device; name a regular file");
   if (std::filesystem::file_size(path, error) > kMaxBytes)
     refuse(path, 0, "it is over 1 MiB; is this a configuration file?");
   std::ifstream in(path, std::ios::binary);

@@ -133,7 +133,7 @@ class Run {
       throw Failure(kOutput, "cannot make the run folder", one_line(folder_.string()),
                     error.message());
     write_text((folder_ / "config.toml").string(), to_toml(config_));
-    save();
+    save_state();
   }
 
   /// The newest state that is whole.  What a killed run was writing is removed.
@@ -237,9 +237,18 @@ class Run {
     satin::write_file(path.string(), serialize_model(trainer_.model(), ModelFormat::gguf));
   }
 
-  /// Model first, state last: the state is what a resumed run believes.
   void save() {
     if (trainer_.skipped_in_a_row() > 0 && !interrupted() && !finished()) return;
+    save_state();
+    // The page runs the network on its samples: often enough is once a minute.
+    if (reported_ && !finished() && !interrupted() && since(*reported_) < 60) return;
+    reported_ = Clock::now();
+    write_text((folder_ / "report.html").string(),
+               report_page(folder_ / "log.jsonl", trainer_, globals_));
+  }
+
+  /// Model first, state last: the state is what a resumed run believes.
+  void save_state() {
     write_model(folder_ / "model.gguf");
     if (validation_.empty()) write_model(folder_ / "best.gguf");
     satin::write_file(state_path(folder_, trainer_.iteration()).string(), trainer_.save_state());
@@ -248,11 +257,6 @@ class Run {
       std::error_code ignored;
       fs::remove(states[i], ignored);
     }
-    // The page runs the network on its samples: often enough is once a minute.
-    if (reported_ && !finished() && !interrupted() && since(*reported_) < 60) return;
-    reported_ = Clock::now();
-    write_text((folder_ / "report.html").string(),
-               report_page(folder_ / "log.jsonl", trainer_, globals_));
   }
 
   TrainConfig config_;
@@ -310,9 +314,10 @@ void train(const TrainArguments& a, const Globals& globals) {
       throw Failure(kUsage, "the folder holds a run", one_line(folder.string()),
                     "--resume goes on with it; or name another folder");
     apply_all(config, a, globals);
-    if (config.data.empty())
-      throw Failure(kUsage, "--data is missing", "", "a folder of pairs, or synth");
   }
+  if (config.data.empty())
+    throw Failure(kUsage, a.resume ? "the run's config.toml names no data" : "--data is missing",
+                  a.resume ? one_line(folder.string()) : "", "a folder of pairs, or synth");
   announce_device(globals);
   Run run(config, folder, globals);
   if (a.resume)

@@ -89,6 +89,10 @@ TEST_CASE("train fills a run folder and refuses to overwrite it") {
   CHECK(fs::last_write_time(a / "state/000000002.state") == time);
   CHECK(exit_code({"train", "-o", a.string(), "--resume", "--lr", "1"}) == 2);
   CHECK(exit_code({"train", "-o", folder / "none", "--resume"}) == 2);
+  mgpnet::test::write_text_file(a / "config.toml", "");
+  const auto emptied = mgpnet::test::run({"train", "-o", a.string(), "--resume"});
+  CHECK(emptied.code == 2);
+  CHECK(emptied.err.find("names no data") != std::string::npos);
 }
 
 TEST_CASE("train refuses bad settings") {
@@ -111,6 +115,14 @@ TEST_CASE("train refuses bad settings") {
   CHECK(config("iters = 1e300\n") == 2);
   CHECK(config("batches = 1\n") == 2);
   CHECK(config(std::string(2 << 20, '#')) == 2);
+  for (const auto& [special, why] : {std::pair(folder.path(), "name a regular file"),
+                                     std::pair(std::string("/dev/zero"), "name a regular file"),
+                                     std::pair(folder / "none", "no such file")}) {
+    const auto refused =
+        mgpnet::test::run({"train", "-o", out, "--data", "synth", "--config", special});
+    CHECK(refused.code == 2);
+    CHECK(refused.err.find(why) != std::string::npos);
+  }
   CHECK(!fs::exists(out));
 }
 
@@ -127,6 +139,12 @@ TEST_CASE("a damaged state falls back to the one before it") {
   }
   CHECK(exit_code({"train", "-o", a.string(), "--resume", "--progress", "none"}) == 0);
   CHECK(content(a / "model.gguf") == model);
+
+  for (const auto& state : fs::directory_iterator(a / "state"))
+    mgpnet::test::write_text_file(state.path(), "no state at all");
+  const auto refused = mgpnet::test::run({"train", "-o", a.string(), "--resume"});
+  CHECK(refused.code == 5);
+  CHECK(refused.err.find("cannot use training state") != std::string::npos);
 }
 
 TEST_CASE("interrupted training saves its state and exits 130 or 143") {

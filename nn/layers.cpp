@@ -1,5 +1,6 @@
 #include "nn/layers.h"
 
+#include "tensor/concat_linear.h"
 #include "tensor/matmul.h"
 
 namespace satin {
@@ -12,6 +13,14 @@ Linear linear_weights(Parameters& p, const std::string& name, int64_t cin, int64
 Tensor linear(Parameters& p, const std::string& name, const Tensor& x, int64_t cout) {
   const Linear w = linear_weights(p, name, x.shape().at(-1), cout);
   return matmul(x, w.weight, {}, w.bias);
+}
+
+Tensor linear(
+    Parameters& p, const std::string& name, const Tensors& x, int64_t h, int64_t w, int64_t cout) {
+  int64_t cin = 0;
+  for (const Tensor& image : x) cin += image.shape().at(-1);
+  const Linear weights = linear_weights(p, name, cin, cout);
+  return concat_linear(x, weights.weight, weights.bias, {h, w});
 }
 
 Linear conv_weights(Parameters& p, const std::string& name, int64_t k, int64_t cin, int64_t cout) {

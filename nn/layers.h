@@ -18,6 +18,11 @@ Linear linear_weights(Parameters& p, const std::string& name, int64_t cin, int64
 /// y = x W + b along the last axis (a 1x1 convolution on images).  x: [..., cin] -> [..., cout]
 Tensor linear(Parameters& p, const std::string& name, const Tensor& x, int64_t cout);
 
+/// The same of images side by side, each brought to h x w first (tensor/concat_linear.h).
+/// x: [N, Hi, Wi, Ci] -> [N, h, w, cout]
+Tensor linear(
+    Parameters& p, const std::string& name, const Tensors& x, int64_t h, int64_t w, int64_t cout);
+
 /// NAME.weight [k, k, cin, cout], NAME.bias [cout]
 Linear conv_weights(Parameters& p, const std::string& name, int64_t k, int64_t cin, int64_t cout);
 

@@ -5,10 +5,7 @@
 #include "nn/layers.h"
 #include "nn/losses.h"
 #include "tensor/binary.h"
-#include "tensor/broadcast.h"
-#include "tensor/concat.h"
 #include "tensor/rcab.h"
-#include "tensor/reshape.h"
 #include "tensor/slice.h"
 #include "tensor/unary.h"
 
@@ -74,11 +71,17 @@ Tensor residual_attention(Parameters& p, const std::string& name, const Tensor& 
                   k1.weight, k1.bias, k2.weight, k2.bias});
 }
 
+/// A 1x1 convolution of everything, brought to the size of `to`, to c channels.
+Tensor joined(
+    Parameters& p, const std::string& name, const Tensors& xs, const Tensor& to, int64_t c) {
+  return linear(p, name, xs, to.shape()[1], to.shape()[2], c);
+}
+
 /// EB, DB: a 1x1 convolution to c channels, then z + G(z), G two global perception blocks in a row.
 Tensor coder(
-    Parameters& p, const std::string& name, const Tensor& x, Level level, Branches branches) {
+    Parameters& p, const std::string& name, const Tensors& xs, Level level, Branches branches) {
   const Scope scope(p, name);
-  const Tensor z = linear(p, "0.conv", x, level.channels);
+  const Tensor z = joined(p, "0.conv", xs, xs[0], level.channels);
   Tensor g = z;
   for (const int block : {0, 2}) {
     g = multi_axis(p, cat("1.groups_list.", block), g, level.size, branches);
@@ -88,21 +91,14 @@ Tensor coder(
 }
 
 /// MSFB: a 1x1 convolution of everything to 16 channels, ReLU, a 3x3 convolution.
-Tensor fuse(Parameters& p, const std::string& name, const Tensors& xs) {
+Tensor fuse(Parameters& p, const std::string& name, const Tensors& xs, const Tensor& to) {
   const Scope scope(p, name);
-  return conv(p, "conv.1.main.0", relu(linear(p, "conv.0.main.0", concat(xs, -1), kSide)), 3, kSide,
+  return conv(p, "conv.1.main.0", relu(joined(p, "conv.0.main.0", xs, to, kSide)), 3, kSide,
               {.pad = 1});
 }
 
 Tensor half(const Tensor& x) {
   return slice(slice(x, 1, 0, x.shape()[1], 2), 2, 0, x.shape()[2], 2);
-}
-
-Tensor twice(const Tensor& x) {
-  const Shape s = x.shape();
-  const Tensor columns =
-      broadcast_to(reshape(x, {s[0], s[1], 1, s[2], 1, s[3]}), {s[0], s[1], 2, s[2], 2, s[3]});
-  return reshape(columns, {s[0], 2 * s[1], 2 * s[2], s[3]});
 }
 
 Tensor down(Parameters& p, const std::string& name, const Tensor& x) {
@@ -120,26 +116,24 @@ Tensor up(Parameters& p, const std::string& name, const Tensor& x) {
 Tensors network(Parameters& p, const Tensor& image, const NetworkConfig& config) {
   const auto [l1, l2, l3] = kLevels;
   const auto with_picture = [&](const Tensor& x, const std::string& name, const Tensor& y) {
-    return config.encoder_sees_pictures ? concat({x, conv(p, name, y, 3, kSide, {.pad = 1})}, -1)
-                                        : x;
+    return config.encoder_sees_pictures ? Tensors{x, conv(p, name, y, 3, kSide, {.pad = 1})}
+                                        : Tensors{x};
   };
   const Tensor y1 = image, y2 = half(y1), y3 = half(y2);
 
-  const Tensor e1 = coder(p, "EncoderBlock1", y1, l1, config.branches);
+  const Tensor e1 = coder(p, "EncoderBlock1", {y1}, l1, config.branches);
   const Tensor e2 = coder(p, "EncoderBlock2", with_picture(down(p, "ds1", e1), "enConv2", y2), l2,
                           config.branches);
   const Tensor e3 = coder(p, "EncoderBlock3", with_picture(down(p, "ds2", e2), "enConv3", y3), l3,
                           config.branches);
 
   const bool all = config.multi_scale_fusion;
-  const Tensor m1 = fuse(p, "AFF1", all ? Tensors{e1, twice(e2), twice(twice(e3))} : Tensors{e1});
-  const Tensor m2 = fuse(p, "AFF2", all ? Tensors{half(e1), e2, twice(e3)} : Tensors{e2});
+  const Tensor m1 = fuse(p, "AFF1", all ? Tensors{e1, e2, e3} : Tensors{e1}, e1);
+  const Tensor m2 = fuse(p, "AFF2", all ? Tensors{e1, e2, e3} : Tensors{e2}, e2);
 
-  const Tensor d3 = coder(p, "DecoderBlock3", e3, l3, config.branches);
-  const Tensor d2 =
-      coder(p, "DecoderBlock2", concat({up(p, "us3", d3), m2}, -1), l2, config.branches);
-  const Tensor d1 =
-      coder(p, "DecoderBlock1", concat({up(p, "us2", d2), m1}, -1), l1, config.branches);
+  const Tensor d3 = coder(p, "DecoderBlock3", {e3}, l3, config.branches);
+  const Tensor d2 = coder(p, "DecoderBlock2", {up(p, "us3", d3), m2}, l2, config.branches);
+  const Tensor d1 = coder(p, "DecoderBlock1", {up(p, "us2", d2), m1}, l1, config.branches);
 
   const auto picture = [&](const Tensor& y, const std::string& name, const Tensor& d) {
     return y + conv(p, name, d, 3, 3, {.pad = 1});

@@ -1,0 +1,199 @@
+// A linear map of images side by side.  First what it means, pixel by pixel.  Below it the fast
+// way: smaller images meet their rows of W at their own size, into scratch; then every output row
+// is the sum of products of the other images, read where they lie, and of repeated rows of scratch.
+#include "tensor/concat_linear.h"
+
+#include "cpu/gemm.h"
+
+namespace satin::cpu::SATIN_ISA {
+namespace {
+
+/// One image beside the result.
+struct Image {
+  int64_t h, w, c;
+  int64_t first_row;       ///< of W
+  int64_t up_h, up_w;      ///< how often a row and a pixel is repeated
+  int64_t down_h, down_w;  ///< of how many rows and pixels one is taken
+  int64_t scratch;         ///< where its product lies, in elements; -1: nowhere
+
+  bool repeats() const { return up_h > 1 || up_w > 1; }
+};
+
+constexpr size_t kMostImages = 16;
+
+struct Problem {
+  int64_t n, h, w, cout, channels;
+  size_t images;
+  Image image[kMostImages];
+  int64_t scratch;  ///< elements, packed weights included
+
+  int64_t width(int lanes) const { return ceil_div(cout, lanes) * lanes; }
+};
+
+/// More images than kMostImages run as the loops say.
+template <class T>
+Problem problem_of(const Call& call) {
+  Problem p{};
+  const Shape& y = call.out[0].shape;
+  p.n = y[0], p.h = y[1], p.w = y[2], p.cout = y[3];
+  p.images = call.in.size() - 2;
+  p.channels = call.in[p.images].shape[0];
+  p.scratch = ceil_div((p.channels + 1) * p.width(kLanes<T>), 16) * 16;  // panels, and the bias
+  int64_t row = 0;
+  for (size_t i = 0; i < p.images && p.images <= kMostImages; ++i) {
+    const Shape& s = call.in[i].shape;
+    Image& x = p.image[i];
+    x = {s[1],
+         s[2],
+         s[3],
+         row,
+         max_of(1, p.h / s[1]),
+         max_of(1, p.w / s[2]),
+         max_of(1, s[1] / p.h),
+         max_of(1, s[2] / p.w),
+         -1};
+    row += x.c;
+    if (!x.repeats()) continue;
+    x.scratch = p.scratch;
+    p.scratch += ceil_div(p.n * x.h * x.w * p.cout, 16) * 16;
+  }
+  return p;
+}
+
+template <class T>
+void plain_concat_linear(const Call& call) {
+  const size_t images = call.in.size() - 2;
+  const Shape& shape = call.out[0].shape;
+  const int64_t h = shape[1], w = shape[2], cout = shape[3];
+  const T *weight = call.in[images].as<T>(), *bias = call.in[images + 1].as<T>();
+  T* y = call.out[0].as<T>();
+  for (int64_t n = 0; n < shape[0]; ++n)
+    for (int64_t i = 0; i < h; ++i)
+      for (int64_t j = 0; j < w; ++j)
+        for (int64_t o = 0; o < cout; ++o) {
+          T sum = bias[o];
+          const T* column = weight + o;
+          for (size_t k = 0; k < images; ++k) {
+            const Shape& s = call.in[k].shape;
+            const int64_t row = s[1] < h ? i / (h / s[1]) : i * (s[1] / h);
+            const int64_t col = s[2] < w ? j / (w / s[2]) : j * (s[2] / w);
+            const T* x = call.in[k].as<T>() + ((n * s[1] + row) * s[2] + col) * s[3];
+            for (int64_t q = 0; q < s[3]; ++q, column += cout) sum += x[q] * *column;
+          }
+          y[((n * h + i) * w + j) * cout + o] = sum;
+        }
+}
+
+template <class T>
+struct Rows {
+  const Problem& p;
+  const T* packed;  ///< panels of W: all its rows, columns in vectors of a tile's width
+  const T* bias;
+
+  /// `count` neighboring pixels of image x to y, whose rows lie together.
+  void product(const Image& x,
+               const T* from,
+               int64_t step,
+               T* y,
+               int64_t count,
+               const T* with,
+               bool add) const {
+    for_even(0, count, kTileRows, [&](int64_t i, int64_t rows) {
+      for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
+        const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j));
+        Tile<T> t{};
+        t.a = from + i * step;
+        t.a_row = step;
+        t.a_k = 1;
+        t.b_k = whole_vectors<T>(cols);
+        t.b = packed + p.channels * j + x.first_row * t.b_k;
+        t.outer = t.inner = 1;
+        t.len = x.c;
+        t.c = y + i * p.cout + j;
+        t.c_row = p.cout;
+        t.rows = static_cast<int>(rows);
+        t.cols = cols;
+        t.bias = with ? with + j : nullptr;
+        t.add = add;
+        tile(t);
+      }
+    });
+  }
+
+  /// y += every pixel of `from` repeated.
+  void add_repeated(const Image& x, const T* from, T* y) const {
+    for (int64_t j = 0; j < x.w; ++j, from += p.cout)
+      for (int64_t f = 0; f < x.up_w; ++f, y += p.cout) {
+        int64_t o = 0;
+        for (; o + kLanes<T> <= p.cout; o += kLanes<T>) store(y + o, load(y + o) + load(from + o));
+        for (; o < p.cout; ++o) y[o] += from[o];
+      }
+  }
+};
+
+template <class T>
+void fast_concat_linear(const Call& call) {
+  const Problem p = problem_of<T>(call);
+  T* scratch = static_cast<T*>(call.scratch);
+  const T* weight = call.in[p.images].as<T>();
+  for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
+    const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j));
+    pack_panel(scratch + p.channels * j, weight + j, p.cout, 1, p.channels, cols,
+               whole_vectors<T>(cols));
+  }
+  T* bias = scratch + p.channels * p.width(kLanes<T>);
+  pack_panel(bias, call.in[p.images + 1].as<T>(), 0, 1, 1, static_cast<int>(p.cout),
+             static_cast<int>(p.width(kLanes<T>)));
+  const Rows<T> rows{p, scratch, bias};
+
+  for (size_t i = 0; i < p.images; ++i) {
+    const Image& x = p.image[i];
+    if (x.repeats())
+      parallel_for(call, p.n * x.h, [&](int64_t row) {
+        rows.product(x, call.in[i].as<T>() + row * x.w * x.c, x.c,
+                     scratch + x.scratch + row * x.w * p.cout, x.w, nullptr, false);
+      });
+  }
+  T* y = call.out[0].as<T>();
+  parallel_for(call, p.n * p.h, [&](int64_t row) {
+    const int64_t n = row / p.h, h = row % p.h;
+    T* to = y + row * p.w * p.cout;
+    bool add = false;
+    for (size_t i = 0; i < p.images; ++i) {
+      const Image& x = p.image[i];
+      if (x.repeats()) continue;
+      const T* from = call.in[i].as<T>() + (n * x.h + h * x.down_h) * x.w * x.c;
+      rows.product(x, from, x.down_w * x.c, to, p.w, add ? nullptr : bias, add);
+      add = true;
+    }
+    if (!add)
+      for (int64_t j = 0; j < p.w; ++j)
+        for (int64_t o = 0; o < p.cout; ++o) to[j * p.cout + o] = bias[o];
+    for (size_t i = 0; i < p.images; ++i) {
+      const Image& x = p.image[i];
+      if (x.repeats())
+        rows.add_repeated(x, scratch + x.scratch + (n * x.h + h / x.up_h) * x.w * p.cout, to);
+    }
+  });
+}
+
+}  // namespace
+
+void concat_linear(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const bool plain = call.exec->plain || call.in.size() - 2 > kMostImages;
+    plain ? plain_concat_linear<T>(call) : fast_concat_linear<T>(call);
+  });
+}
+
+int64_t concat_linear_scratch(const Call& call) {
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    bytes = problem_of<T>(call).scratch * static_cast<int64_t>(sizeof(T));
+  });
+  return bytes;
+}
+
+}  // namespace satin::cpu::SATIN_ISA

@@ -1,6 +1,10 @@
 // The cases of multi_axis_gmlp, all three kinds of branches.
 #include "tensor/multi_axis_gmlp.h"
 
+#include <cmath>
+
+#include "cpu/cpu.h"
+#include "evaluate.h"
 #include "opcheck.h"
 #include "oracle.h"
 
@@ -82,7 +86,45 @@ OPCHECK(multi_axis_gmlp) {
   add({1, 1, 2, 4}, 1);
   add({1, 2, 6, 3}, 2);
   add({1, 4, 2, 5}, 2);
+  add({1, 8, 4, 17}, 4);
+  add({1, 9, 9, 3}, 9);  // more pixels in a group than run through the products together
   return cases;
+}
+
+TEST_CASE("multi_axis_gmlp: one step, and scratch that does not grow with the picture") {
+  const auto plan = [](int64_t side) {
+    const Tensor x = input({1, side, side, 32});
+    Tensors all = {x};
+    for (const Shape& shape : weight_shapes(32, 16, Branches::grid_and_block))
+      all.push_back(parameter(shape, DType::f32, ""));
+    return plan_of({multi_axis_gmlp(x, weights_of(all), {Branches::grid_and_block, 16})},
+                   cpu::backend());
+  };
+  const Plan small = plan(128), large = plan(512);
+  const int64_t more = 512 * 512 * 32 * 4 - 128 * 128 * 32 * 4;
+  CHECK(large.steps.size() == 1);
+  CHECK(large.arena_bytes - small.arena_bytes == 2 * more);  // x and y
+}
+
+TEST_CASE("multi_axis_gmlp: NaN in a pixel or a weight reaches what depends on it") {
+  const Tensor x = input({1, 4, 4, 3}, DType::f64);
+  Tensors all = {x};
+  std::vector<std::vector<double>> values;
+  for (const Shape& shape : weight_shapes(3, 2, Branches::block))
+    all.push_back(input(shape, DType::f64));
+  for (const Tensor& t : all) values.emplace_back(static_cast<size_t>(t.size()), 0.5);
+  values[0][0] = std::nan("");
+  const Tensor y = multi_axis_gmlp(x, weights_of(all), {Branches::block, 2});
+  const auto at_pixel = testing::values_of({y}, all, values)[0];
+  for (const int pixel : {0, 1, 4, 5}) CHECK(std::isnan(at_pixel[static_cast<size_t>(3 * pixel)]));
+  CHECK(!std::isnan(at_pixel[3 * 2]));
+  for (size_t i = 1; i < all.size(); ++i) {
+    values.clear();
+    for (const Tensor& t : all) values.emplace_back(static_cast<size_t>(t.size()), 0.5);
+    values[i].back() = std::nan("");
+    const auto at_weight = testing::values_of({y}, all, values)[0];
+    CHECK_MESSAGE(std::isnan(at_weight.back()), "weight ", i);
+  }
 }
 
 TEST_CASE("multi_axis_gmlp: errors") {

@@ -16,6 +16,7 @@
 #include "nn/random.h"
 #include "nn/safetensors.h"
 #include "tensor/cost.h"
+#include "tensor/program.h"
 
 using namespace satin;
 using namespace mgpnet;
@@ -228,6 +229,22 @@ TEST_CASE("mgpnet has the published parameters and multiply-adds") {
   const Tensors y = network(parameters, input({1, 384, 512, 3}));
   const double gmac = static_cast<double>(cost_of(y).macs) * 1e-9;
   CHECK(gmac == doctest::Approx(93.016).epsilon(1e-5));
+}
+
+TEST_CASE("a planned mgpnet holds nothing picture-sized inside its multi-axis gMLPs") {
+  for (const std::string& name : variant_names()) {
+    CAPTURE(name);
+    const NetworkConfig config = *variant(name);
+    Parameters parameters = network_parameters(config);
+    const Plan plan = plan_of(network(parameters, input({1, 128, 192, 3}), config), cpu::backend());
+    int blocks = 0;
+    for (const Plan::Step& step : plan.steps) {
+      blocks += step.node->op == Op::multi_axis_gmlp;
+      CHECK(step.node->op != Op::permute);
+      CHECK(step.node->op != Op::gelu);
+    }
+    CHECK(blocks == 12);
+  }
 }
 
 TEST_CASE("the ablations have the published parameter counts, and train") {

@@ -1,0 +1,254 @@
+// What the fused kernels around a gMLP share: where the pixels of a group lie, weights packed as
+// panels, and the three things done to rows between products (gather, layer norm, GELU).
+//
+// A group of S pixels stays in the cache from its first read to its last write.  Inside, rows are
+// padded to whole vectors with zeros, and no product has an edge: every matrix is packed with its
+// columns padded likewise.  Start reading at multi_axis_gmlp.cpp.
+#pragma once
+
+#include "cpu/gemm.h"
+#include "cpu/vmath.h"
+#include "tensor/gmlp.h"
+
+namespace satin::cpu::SATIN_ISA {
+
+/// Rows of a group that go from one product to the next together: they stay in the L1 cache.
+inline constexpr int64_t kChunkRows = 64;
+
+/// The groups of an image [N, H, W, C], cut by blocks or by a grid.
+struct GroupPlaces {
+  int64_t images, h, w, size;
+  bool grid;
+
+  int64_t count() const { return images * (h / size) * (w / size); }
+  int64_t pixels() const { return size * size; }
+
+  /// f(i, pixel) for the places [begin, begin + n) of group g; `pixel` counts those of the image.
+  template <class F>
+  SATIN_INLINE void each(int64_t g, int64_t begin, int64_t n, F f) const {
+    const int64_t down = h / size, across = w / size;
+    const int64_t col = g % across, row = g / across % down, image = g / (across * down);
+    const int64_t step_col = grid ? across : 1, step_row = (grid ? down : 1) * w;
+    int64_t at = image * h * w + (grid ? row * w + col : (row * w + col) * size);
+    int64_t j = begin % size;
+    at += begin / size * step_row + j * step_col;
+    for (int64_t i = 0; i < n; ++i) {
+      f(i, at);
+      at += step_col;
+      if (++j == size) {
+        j = 0;
+        at += step_row - size * step_col;
+      }
+    }
+  }
+};
+
+/// Hands out pieces of scratch; from null it measures what is needed.
+template <class T>
+class Carve {
+ public:
+  explicit Carve(T* from) : from_(from) {}
+  T* take(int64_t elements) {
+    T* piece = from_ ? from_ + at_ : nullptr;
+    at_ += ceil_div(elements, kAlign) * kAlign;
+    return piece;
+  }
+  int64_t taken() const { return at_; }
+
+ private:
+  static constexpr int64_t kAlign = 64 / static_cast<int64_t>(sizeof(T));
+  T* from_;
+  int64_t at_ = 0;
+};
+
+/// The right side of products: k rows, columns padded to whole vectors, in panels of a tile's
+/// width one after the other; and a bias for every column.
+template <class T>
+struct Panels {
+  int64_t k = 0, cols = 0;
+  T* elements = nullptr;
+  T* bias = nullptr;
+
+  static Panels take(Carve<T>& from, int64_t k, int64_t cols) {
+    Panels p{k, whole_vectors<T>(cols)};
+    p.elements = from.take(p.k * p.cols);
+    p.bias = from.take(p.cols);
+    return p;
+  }
+  int64_t count() const { return ceil_div(cols, kTileCols<T>); }
+  int width(int64_t j) const { return static_cast<int>(min_of(kTileCols<T>, cols - j)); }
+  T* panel(int64_t j) const { return elements + k * j; }
+  T* at(int64_t row, int64_t col) const {
+    const int64_t j = col / kTileCols<T> * kTileCols<T>;
+    return panel(j) + row * width(j) + (col - j);
+  }
+};
+
+/// c = a * panel j + its bias: `rows` (at most kTileRows) rows of a, `runs` runs of k / runs
+/// values, a_run apart.
+template <class T>
+SATIN_INLINE void product_tile(const T* a,
+                               int64_t a_row,
+                               const Panels<T>& b,
+                               int64_t j,
+                               T* c,
+                               int64_t c_row,
+                               int64_t rows,
+                               int64_t runs = 1,
+                               int64_t a_run = 0) {
+  Tile<T> t{};
+  t.a = a;
+  t.a_row = a_row;
+  t.a_k = 1;
+  t.b = b.panel(j);
+  t.b_k = b.width(j);
+  t.outer = runs;
+  t.inner = 1;
+  t.len = b.k / runs;
+  t.a_outer = a_run;
+  t.b_outer = t.len * t.b_k;
+  t.c = c;
+  t.c_row = c_row;
+  t.rows = static_cast<int>(rows);
+  t.cols = b.width(j);
+  t.bias = b.bias + j;
+  tile(t);
+}
+
+/// Panel j of `to` = columns [j, ...) of b [k, ...] (b_row apart, `cols` of them in all), row by
+/// row times scale if given; its bias = bias + shift b: a layer norm's affine part moved into the
+/// product behind it.
+template <class T>
+void pack_folded(const Panels<T>& to,
+                 int64_t j,
+                 const T* b,
+                 int64_t b_row,
+                 int64_t cols,
+                 const T* bias,
+                 const T* scale,
+                 const T* shift) {
+  const int width = to.width(j), n = static_cast<int>(min_of(width, cols - j));
+  T* panel = to.panel(j);
+  T* sums = to.bias + j;
+  pack_panel(panel, b + j, b_row, 1, to.k, n, width);
+  pack_panel(sums, bias + j, 0, 1, 1, n, width);
+  for (int64_t k = 0; k < to.k; ++k, panel += width)
+    for (int i = 0; i < width; ++i) {
+      sums[i] += shift[k] * panel[i];
+      panel[i] *= scale[k];
+    }
+}
+
+/// Copies n values and fills up the last vector with zeros.
+template <class T>
+SATIN_INLINE void copy_padded(T* to, const T* from, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(to + i, load(from + i));
+  if (i < n) store(to + i, load_part(from + i, n - i));
+}
+
+template <class T>
+SATIN_INLINE Vec<T> gelu_vector(Vec<T> x) {
+  if constexpr (sizeof(T) == 4) {
+    return vmath::gelu(x);
+  } else {
+    for (int i = 0; i < kLanes<T>; ++i) x[i] = scalar::gelu(x[i], UnaryAttrs{});
+    return x;
+  }
+}
+
+/// GELU over what a tile has just written.
+template <class T>
+SATIN_INLINE void gelu_tile(T* c, int64_t c_row, int64_t rows, int64_t cols) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < cols; j += kLanes<T>)
+      store(c + i * c_row + j, gelu_vector<T>(load(c + i * c_row + j)));
+}
+
+/// (x - mean) / standard deviation of padded rows of c values; V: vectors of a row, 0 if any
+/// number.  to(r, j, h) gets the vectors h of row r, padded with zeros, from column j on.
+template <class T, int V, class To>
+SATIN_INLINE void normalize_rows_of(
+    const T* x, int64_t x_row, int64_t rows, int64_t c, T eps, To to) {
+  constexpr int kL = kLanes<T>;
+  const int64_t padded = V > 0 ? V * kL : whole_vectors<T>(c);
+  const T extent = static_cast<T>(c);
+  Vec<T> last = splat<T>(1);  // 0 in the padding
+  if constexpr (V == 0)
+    for (int64_t i = c; i < padded; ++i) last[i - (padded - kL)] = 0;
+  const auto centered = [&](const T* row, int64_t j, Vec<T> mean) __attribute__((always_inline)) {
+    const Vec<T> d = load(row + j) - mean;
+    return V == 0 && j + kL == padded ? d * last : d;
+  };
+  T mean[kL], rstd[kL];
+  for (int64_t first = 0; first < rows; first += kL) {
+    const int64_t count = min_of(kL, rows - first);
+    Vec<T> sums[kL];
+    for (int64_t r = 0; r < kL; ++r) {  // a last group that is not full reads its last row again
+      const T* row = x + (first + min_of(r, count - 1)) * x_row;
+      Vec<T> sum{};
+      for (int64_t j = 0; j < padded; j += kL) sum += load(row + j);
+      sums[r] = sum;
+    }
+    store(mean, sum_across<T>(sums) / extent);
+    for (int64_t r = 0; r < kL; ++r) {
+      const T* row = x + (first + min_of(r, count - 1)) * x_row;
+      const Vec<T> m = splat<T>(mean[r]);
+      Vec<T> sum{};
+      for (int64_t j = 0; j < padded; j += kL) {
+        const Vec<T> d = centered(row, j, m);
+        sum += d * d;
+      }
+      sums[r] = sum;
+    }
+    store(rstd, static_cast<T>(1) / square_root<T>(sum_across<T>(sums) / extent + eps));
+    for (int64_t r = 0; r < count; ++r) {
+      const T* row = x + (first + r) * x_row;
+      const Vec<T> m = splat<T>(mean[r]), s = splat<T>(rstd[r]);
+      for (int64_t j = 0; j < padded; j += kL) to(first + r, j, centered(row, j, m) * s);
+    }
+  }
+}
+
+template <class T, class To>
+SATIN_INLINE void normalize_rows(const T* x, int64_t x_row, int64_t rows, int64_t c, T eps, To to) {
+  switch (c) {
+    case 32:
+      return normalize_rows_of<T, 32 / kLanes<T>>(x, x_row, rows, c, eps, to);
+    case 64:
+      return normalize_rows_of<T, 64 / kLanes<T>>(x, x_row, rows, c, eps, to);
+    case 128:
+      return normalize_rows_of<T, 128 / kLanes<T>>(x, x_row, rows, c, eps, to);
+    default:
+      return normalize_rows_of<T, 0>(x, x_row, rows, c, eps, to);
+  }
+}
+
+/// Brings the pixels of the next group closer, a few cache lines at a time between products.
+template <class T>
+class NextGroup {
+ public:
+  NextGroup() = default;
+  /// Pixels of c elements of one or two images, in `turns` calls of some().
+  NextGroup(const GroupPlaces& places, int64_t g, const T* x, const T* y, int64_t c, int64_t turns)
+      : places_(&places), g_(g), x_(x), y_(y), c_(c), turns_(max_of(1, turns)) {}
+
+  SATIN_INLINE void some() {
+    if (turn_ == turns_) return;
+    const int64_t begin = places_->pixels() * turn_ / turns_;
+    const int64_t end = places_->pixels() * ++turn_ / turns_;
+    places_->each(g_, begin, end - begin, [&](int64_t, int64_t pixel) {
+      constexpr int64_t kLine = 64 / sizeof(T);
+      for (int64_t i = 0; i < c_; i += kLine) prefetch(x_ + pixel * c_ + i);
+      for (int64_t i = 0; y_ && i < c_; i += kLine) prefetch(y_ + pixel * c_ + i);
+    });
+  }
+
+ private:
+  const GroupPlaces* places_ = nullptr;
+  int64_t g_ = 0;
+  const T *x_ = nullptr, *y_ = nullptr;
+  int64_t c_ = 0, turns_ = 0, turn_ = 0;
+};
+
+}  // namespace satin::cpu::SATIN_ISA

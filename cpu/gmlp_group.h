@@ -22,25 +22,32 @@ struct GroupPlaces {
 
   int64_t count() const { return images * (h / size) * (w / size); }
   int64_t pixels() const { return size * size; }
+};
 
-  /// f(i, pixel) for the places [begin, begin + n) of group g; `pixel` counts those of the image.
-  template <class F>
-  SATIN_INLINE void each(int64_t g, int64_t begin, int64_t n, F f) const {
-    const int64_t down = h / size, across = w / size;
+/// Goes through the pixels of a group in order.
+class Walk {
+ public:
+  Walk(const GroupPlaces& p, int64_t g)
+      : size_(p.size),
+        step_(p.grid ? p.w / p.size : 1),
+        next_row_((p.grid ? p.h / p.size : 1) * p.w - p.size * step_) {
+    const int64_t down = p.h / p.size, across = p.w / p.size;
     const int64_t col = g % across, row = g / across % down, image = g / (across * down);
-    const int64_t step_col = grid ? across : 1, step_row = (grid ? down : 1) * w;
-    int64_t at = image * h * w + (grid ? row * w + col : (row * w + col) * size);
-    int64_t j = begin % size;
-    at += begin / size * step_row + j * step_col;
-    for (int64_t i = 0; i < n; ++i) {
-      f(i, at);
-      at += step_col;
-      if (++j == size) {
-        j = 0;
-        at += step_row - size * step_col;
-      }
-    }
+    at_ = image * p.h * p.w + (row * p.w + col) * (p.grid ? 1 : p.size);
   }
+  /// The next pixel, counted over all images.
+  SATIN_INLINE int64_t take() {
+    const int64_t at = at_;
+    at_ += step_;
+    if (++col_ == size_) {
+      col_ = 0;
+      at_ += next_row_;
+    }
+    return at;
+  }
+
+ private:
+  int64_t size_, step_, next_row_, at_, col_ = 0;
 };
 
 /// Hands out pieces of scratch; from null it measures what is needed.
@@ -224,31 +231,48 @@ SATIN_INLINE void normalize_rows(const T* x, int64_t x_row, int64_t rows, int64_
   }
 }
 
-/// Brings the pixels of the next group closer, a few cache lines at a time between products.
+/// Copies the pixels of a group side by side, a few at a time between the products of the group
+/// before it.  A pixel is fetched one turn before it is copied; fetched any earlier, pixels of a
+/// grid would drive each other out of the cache, lying multiples of 4 KiB apart.
 template <class T>
-class NextGroup {
+class Gather {
  public:
-  NextGroup() = default;
-  /// Pixels of c elements of one or two images, in `turns` calls of some().
-  NextGroup(const GroupPlaces& places, int64_t g, const T* x, const T* y, int64_t c, int64_t turns)
-      : places_(&places), g_(g), x_(x), y_(y), c_(c), turns_(max_of(1, turns)) {}
+  /// Pixels of c elements from x to rows of `to`, to_row apart, in at most `turns` turns.
+  Gather(const GroupPlaces& places,
+         int64_t g,
+         const T* x,
+         int64_t c,
+         T* to,
+         int64_t to_row,
+         int64_t turns)
+      : x_(x),
+        c_(c),
+        to_(to),
+        to_row_(to_row),
+        left_(places.pixels()),
+        few_(ceil_div(left_, max_of(1, turns - 1))),
+        fetch_(places, g),
+        copy_(places, g) {}
 
   SATIN_INLINE void some() {
-    if (turn_ == turns_) return;
-    const int64_t begin = places_->pixels() * turn_ / turns_;
-    const int64_t end = places_->pixels() * ++turn_ / turns_;
-    places_->each(g_, begin, end - begin, [&](int64_t, int64_t pixel) {
-      constexpr int64_t kLine = 64 / sizeof(T);
-      for (int64_t i = 0; i < c_; i += kLine) prefetch(x_ + pixel * c_ + i);
-      for (int64_t i = 0; y_ && i < c_; i += kLine) prefetch(y_ + pixel * c_ + i);
-    });
+    for (; fetched_ > 0; --fetched_, to_ += to_row_) copy_padded(to_, x_ + copy_.take() * c_, c_);
+    for (; fetched_ < few_ && left_ > 0; ++fetched_, --left_) {
+      const T* pixel = x_ + fetch_.take() * c_;
+      for (int64_t i = 0; i < c_; i += 64 / static_cast<int64_t>(sizeof(T)))
+        prefetch_near(pixel + i);
+    }
+  }
+  void rest() {
+    while (fetched_ > 0 || left_ > 0) some();
   }
 
  private:
-  const GroupPlaces* places_ = nullptr;
-  int64_t g_ = 0;
-  const T *x_ = nullptr, *y_ = nullptr;
-  int64_t c_ = 0, turns_ = 0, turn_ = 0;
+  const T* x_;
+  int64_t c_;
+  T* to_;
+  int64_t to_row_;
+  int64_t left_, few_, fetched_ = 0;  ///< pixels not fetched yet; fetched in a turn; and not copied
+  Walk fetch_, copy_;
 };
 
 }  // namespace satin::cpu::SATIN_ISA

@@ -105,17 +105,19 @@ void plain_gelu(T* x, int64_t n) {
 template <class T>
 void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
   const int64_t pixels = w.pixels(), b = w.b, c = w.c;
-  w.places.each(g, 0, pixels, [&](int64_t i, int64_t pixel) {
+  Walk in(w.places, g), out(w.places, g);
+  for (int64_t i = 0; i < pixels; ++i) {
     T *u = s.u + i * b, *ab = s.ab + i * 2 * b;
-    plain_layer_norm(s.row, w.x + pixel * c, c, w.eps, w.norm_gamma, w.norm_beta);
+    plain_layer_norm(s.row, w.x + in.take() * c, c, w.eps, w.norm_gamma, w.norm_beta);
     plain_row(u, s.row, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
     plain_gelu(u, b);
     plain_layer_norm(s.row, u, b, w.eps, w.gmlp_gamma, w.gmlp_beta);
     plain_row(ab, s.row, b, w.wi, 2 * b, 2 * b, w.bi);
     plain_gelu(ab, 2 * b);
     plain_layer_norm(s.mixed + i * b, ab + b, b, w.eps, w.gate_gamma, w.gate_beta);
-  });
-  w.places.each(g, 0, pixels, [&](int64_t i, int64_t pixel) {
+  }
+  for (int64_t i = 0; i < pixels; ++i) {
+    const int64_t pixel = out.take();
     T *gate = s.ab + i * 2 * b, *y = w.y + pixel * c;
     plain_row(s.row, w.p + i * pixels, pixels, s.mixed, b, b, static_cast<const T*>(nullptr));
     for (int64_t j = 0; j < b; ++j) gate[j] *= s.row[j] + (w.pb[i] + T(1));
@@ -124,7 +126,7 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
     plain_row(s.out, s.row, b, w.w2 + w.b0 * c, c, c, w.first ? w.b2 : nullptr);
     const T* from = w.first ? w.x + pixel * c : y;
     for (int64_t j = 0; j < c; ++j) y[j] = from[j] + s.out[j];
-  });
+  }
 }
 
 // --- the fast way ----------------------------------------------------------------------------
@@ -199,6 +201,7 @@ struct Packed {
 
 template <class T>
 struct Slot {
+  T* x[2];          ///< [S, c], of the group at work and of the next
   T *u, *gate;      ///< [S, b] each, one behind the other
   Panels<T> b;      ///< LN(b): S rows
   T *normed, *raw;  ///< a chunk of rows before a product, and behind it
@@ -206,6 +209,7 @@ struct Slot {
 
   Slot(const Branch<T>& w, Carve<T>& from) : b{w.pixels(), whole_vectors<T>(w.b)} {
     const int64_t longest = max_of(b.cols, whole_vectors<T>(w.c));
+    for (T*& group : x) group = from.take(b.k * whole_vectors<T>(w.c));
     u = from.take(2 * b.k * b.cols);
     gate = u + b.k * b.cols;
     b.elements = from.take(b.k * b.cols);
@@ -216,19 +220,16 @@ struct Slot {
   }
 };
 
-/// x to u, a and LN(b), rows [begin, begin + rows) of group g.
+/// x to u, a and LN(b) for rows [begin, begin + rows) of a group.
 template <class T>
 void chunk(const Branch<T>& w,
            const Packed<T>& packed,
            const Slot<T>& s,
-           int64_t g,
+           const T* x,
            int64_t begin,
            int64_t rows,
-           NextGroup<T>& next) {
+           Gather<T>* next) {
   const int64_t x_row = whole_vectors<T>(w.c), b_row = s.b.cols;
-  w.places.each(g, begin, rows, [&](int64_t i, int64_t pixel) {
-    copy_padded(s.raw + i * x_row, w.x + pixel * w.c, w.c);
-  });
   const auto to_normed = [&](int64_t row) {
     return [ =, to = s.normed ](int64_t r, int64_t j, Vec<T> h) __attribute__((always_inline)) {
       store(to + r * row + j, h);
@@ -241,11 +242,11 @@ void chunk(const Branch<T>& w,
         product_tile(a + i * a_row, a_row, weights, j, c, b_row, count);
         gelu_tile(c, b_row, count, weights.width(j));
       }
-      next.some();
+      if (next) next->some();
     });
   };
   T* u = s.u + begin * b_row;
-  normalize_rows(s.raw, x_row, rows, w.c, w.eps, to_normed(x_row));
+  normalize_rows(x + begin * x_row, x_row, rows, w.c, w.eps, to_normed(x_row));
   gelu_product(s.normed, x_row, packed.w1, u);
   normalize_rows(u, b_row, rows, w.b, w.eps, to_normed(b_row));
   gelu_product(s.normed, b_row, packed.wa, s.gate + begin * b_row);
@@ -257,14 +258,10 @@ void chunk(const Branch<T>& w,
       });
 }
 
-/// The gate and y of `rows` pixels from `begin` on, at most a tile's rows.
+/// a to the gate for `rows` rows from `begin` on, at most a tile's.
 template <class T>
-void finish(const Branch<T>& w,
-            const Packed<T>& packed,
-            const Slot<T>& s,
-            int64_t g,
-            int64_t begin,
-            int64_t rows) {
+void gate_rows(
+    const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t begin, int64_t rows) {
   const int64_t b_row = s.b.cols, pixels = w.pixels();
   for (int64_t j = 0; j < s.b.cols; j += kTileCols<T>) {
     const int width = s.b.width(j);
@@ -287,29 +284,68 @@ void finish(const Branch<T>& w,
         store(gate + k, load(gate + k) * (load(s.sums + i * width + k) + pb));
     }
   }
-  const int64_t sum_row = packed.out.cols;
-  for (int64_t j = 0; j < sum_row; j += kTileCols<T>)
-    product_tile(s.u + begin * b_row, b_row, packed.out, j, s.sums + j, sum_row, rows, 2,
-                 pixels * b_row);
-  w.places.each(g, begin, rows, [&](int64_t i, int64_t pixel) {
-    const T* sum = s.sums + i * sum_row;
-    T* y = w.y + pixel * w.c;
-    const T* from = w.first ? w.x + pixel * w.c : y;
+}
+
+/// u and the gate to y, for the same rows, whose pixels come from `places`.
+template <class T>
+void out_rows(const Branch<T>& w,
+              const Packed<T>& packed,
+              const Slot<T>& s,
+              const T* x,
+              int64_t begin,
+              int64_t rows,
+              Walk& places) {
+  const int64_t b_row = s.b.cols, row = packed.out.cols;
+  for (int64_t j = 0; j < row; j += kTileCols<T>)
+    product_tile(s.u + begin * b_row, b_row, packed.out, j, s.sums + j, row, rows, 2,
+                 w.pixels() * b_row);
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* sum = s.sums + i * row;
+    T* y = w.y + places.take() * w.c;
+    const T* from = w.first ? x + (begin + i) * row : y;
     int64_t j = 0;
     for (; j + kLanes<T> <= w.c; j += kLanes<T>) store(y + j, load(from + j) + load(sum + j));
     for (; j < w.c; ++j) y[j] = from[j] + sum[j];
-  });
+  }
 }
 
 template <class T>
-void fast_group(
-    const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t g, NextGroup<T> next) {
+void fast_group(const Branch<T>& w,
+                const Packed<T>& packed,
+                const Slot<T>& s,
+                const T* x,
+                int64_t g,
+                Gather<T>* next) {
   for_even(0, w.pixels(), kChunkRows,
-           [&](int64_t begin, int64_t rows) { chunk(w, packed, s, g, begin, rows, next); });
+           [&](int64_t begin, int64_t rows) { chunk(w, packed, s, x, begin, rows, next); });
+  Walk soon(w.places, g), now(w.places, g);
   for_even(0, w.pixels(), kTileRows, [&](int64_t begin, int64_t rows) {
-    next.some();
-    finish(w, packed, s, g, begin, rows);
+    for (int64_t i = 0; i < rows; ++i) {
+      T* y = w.y + soon.take() * w.c;
+      for (int64_t j = 0; j < w.c; j += 64 / static_cast<int64_t>(sizeof(T)))
+        prefetch_for_writing(y + j);
+    }
+    gate_rows(w, packed, s, begin, rows);
+    if (next) next->some();
+    out_rows(w, packed, s, x, begin, rows, now);
   });
+  if (next) next->rest();
+}
+
+/// Groups [begin, end) of a branch.
+template <class T>
+void fast_groups(
+    const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t begin, int64_t end) {
+  const int64_t turns = 4 * (w.pixels() / kTileRows);
+  const auto gather = [&](int64_t g) {
+    return Gather<T>(w.places, g, w.x, w.c, s.x[g % 2], packed.out.cols, turns);
+  };
+  if (begin < end) gather(begin).rest();
+  for (int64_t g = begin; g < end; ++g) {
+    if (g + 1 == end) return fast_group<T>(w, packed, s, s.x[g % 2], g, nullptr);
+    Gather<T> next = gather(g + 1);
+    fast_group(w, packed, s, s.x[g % 2], g, &next);
+  }
 }
 
 // --- the call --------------------------------------------------------------------------------
@@ -359,11 +395,7 @@ void run(const Call& call) {
         for (int64_t g = groups * piece / pieces; g < end; ++g) plain_group(w, slot, g);
       } else {
         const Slot<T> slot(w, of_piece);
-        const int64_t turns = 3 * ceil_div(w.pixels(), kTileRows);
-        for (int64_t g = groups * piece / pieces; g < end; ++g)
-          fast_group(
-              w, packed[k], slot, g,
-              g + 1 < end ? NextGroup<T>(w.places, g + 1, w.x, w.y, w.c, turns) : NextGroup<T>());
+        fast_groups(w, packed[k], slot, groups * piece / pieces, end);
       }
     });
 }

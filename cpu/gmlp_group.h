@@ -136,14 +136,16 @@ void pack_folded(const Panels<T>& to,
                  const T* shift) {
   const int width = to.width(j), n = static_cast<int>(min_of(width, cols - j));
   T* panel = to.panel(j);
-  T* sums = to.bias + j;
   pack_panel(panel, b + j, b_row, 1, to.k, n, width);
-  pack_panel(sums, bias + j, 0, 1, 1, n, width);
+  pack_panel(to.bias + j, bias + j, 0, 1, 1, n, width);
+  double sums[kTileCols<T>] = {};
   for (int64_t k = 0; k < to.k; ++k, panel += width)
     for (int i = 0; i < width; ++i) {
-      sums[i] += shift[k] * panel[i];
+      sums[i] += static_cast<double>(shift[k]) * static_cast<double>(panel[i]);
       panel[i] *= scale[k];
     }
+  for (int i = 0; i < width; ++i)
+    to.bias[j + i] = static_cast<T>(static_cast<double>(to.bias[j + i]) + sums[i]);
 }
 
 /// Copies n values and fills up the last vector with zeros.

@@ -23,44 +23,48 @@ constexpr int64_t kPieces = 32;
 /// One branch: b channels, those from b0 on of W1's columns and W2's rows.
 template <class T>
 struct Branch {
-  GroupPlaces places;
-  int64_t c, b, b0;
+  int64_t c, b, b0, pixels;
   bool first;  ///< writes y; otherwise adds to it
   T eps;
-  const T *x, *norm_gamma, *norm_beta, *w1, *b1, *w2, *b2;
+  const T *norm_gamma, *norm_beta, *w1, *b1, *w2, *b2;
   const T *gmlp_gamma, *gmlp_beta, *wi, *bi, *gate_gamma, *gate_beta, *p, *pb, *wo, *bo;
+  GroupPlaces places;
+  const T* x;
   T* y;
-
-  int64_t pixels() const { return places.pixels(); }
 };
 
-int branches_of(const Call& call) {
-  return call.as<MultiAxisGmlpAttrs>().branches == Branches::grid_and_block ? 2 : 1;
+/// Branch k from the weights, the inputs behind x.
+template <class T>
+Branch<T> branch_of(std::span<const View> weights, int k) {
+  const auto at = [&](int i) { return weights[static_cast<size_t>(i)].template as<T>(); };
+  const int i = 6 + 10 * k;
+  Branch<T> w{};
+  w.c = weights[0].shape[0];
+  w.b = weights[static_cast<size_t>(i)].shape[0];
+  w.b0 = k * w.c;
+  w.pixels = weights[static_cast<size_t>(i + 7)].shape[0];
+  w.first = k == 0;
+  w.eps = static_cast<T>(LayerNormAttrs{}.eps);
+  w.norm_gamma = at(0), w.norm_beta = at(1), w.w1 = at(2), w.b1 = at(3), w.w2 = at(4), w.b2 = at(5);
+  w.gmlp_gamma = at(i), w.gmlp_beta = at(i + 1), w.wi = at(i + 2), w.bi = at(i + 3);
+  w.gate_gamma = at(i + 4), w.gate_beta = at(i + 5), w.p = at(i + 6), w.pb = at(i + 7);
+  w.wo = at(i + 8), w.bo = at(i + 9);
+  return w;
 }
 
 template <class T>
 Branch<T> branch_of(const Call& call, int k) {
-  const auto attrs = call.as<MultiAxisGmlpAttrs>();
+  const auto [branches, size] = call.as<MultiAxisGmlpAttrs>();
   const Shape& image = call.in[0].shape;
-  const auto in = [&](int i) { return call.in[static_cast<size_t>(i)].template as<T>(); };
-  const bool both = branches_of(call) == 2;
-  Branch<T> w{};
-  w.places = {image[0], image[1], image[2], attrs.size,
-              both ? k == 0 : attrs.branches == Branches::grid};
-  w.c = image[3];
-  w.b = both ? w.c : 2 * w.c;
-  w.b0 = k * w.c;
-  w.first = k == 0;
-  w.eps = static_cast<T>(LayerNormAttrs{}.eps);
-  w.x = in(0), w.norm_gamma = in(1), w.norm_beta = in(2);
-  w.w1 = in(3), w.b1 = in(4), w.w2 = in(5), w.b2 = in(6);
-  const int i = 7 + 10 * k;
-  w.gmlp_gamma = in(i), w.gmlp_beta = in(i + 1), w.wi = in(i + 2), w.bi = in(i + 3);
-  w.gate_gamma = in(i + 4), w.gate_beta = in(i + 5), w.p = in(i + 6), w.pb = in(i + 7);
-  w.wo = in(i + 8), w.bo = in(i + 9);
+  const bool grid = branches == Branches::grid_and_block ? k == 0 : branches == Branches::grid;
+  Branch<T> w = branch_of<T>(call.in.subspan(1), k);
+  w.places = {image[0], image[1], image[2], size, grid};
+  w.x = call.in[0].as<T>();
   w.y = call.out[0].as<T>();
   return w;
 }
+
+int branches_of(std::span<const View> weights) { return weights.size() > 16 ? 2 : 1; }
 
 // --- the meaning -----------------------------------------------------------------------------
 
@@ -70,9 +74,9 @@ struct PlainSlot {
   T *row, *out;       ///< the longest row, twice
 
   PlainSlot(const Branch<T>& w, Carve<T>& from)
-      : u(from.take(w.pixels() * w.b)),
-        ab(from.take(w.pixels() * 2 * w.b)),
-        mixed(from.take(w.pixels() * w.b)),
+      : u(from.take(w.pixels * w.b)),
+        ab(from.take(w.pixels * 2 * w.b)),
+        mixed(from.take(w.pixels * w.b)),
         row(from.take(2 * w.b)),
         out(from.take(2 * w.b)) {}
 };
@@ -104,7 +108,7 @@ void plain_gelu(T* x, int64_t n) {
 
 template <class T>
 void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
-  const int64_t pixels = w.pixels(), b = w.b, c = w.c;
+  const int64_t pixels = w.pixels, b = w.b, c = w.c;
   Walk in(w.places, g), out(w.places, g);
   for (int64_t i = 0; i < pixels; ++i) {
     T *u = s.u + i * b, *ab = s.ab + i * 2 * b;
@@ -138,6 +142,7 @@ struct Packed {
   T *gate_gamma, *gate_beta;
   T *p, *pb;  ///< blocks of a tile's rows, each along k; pb + 1
 
+  Packed() = default;
   Packed(const Branch<T>& w, Carve<T>& from)
       : w1(Panels<T>::take(from, w.c, w.b)),
         wa(Panels<T>::take(from, w.b, w.b)),
@@ -145,8 +150,8 @@ struct Packed {
         out(Panels<T>::take(from, 2 * w.b, w.c)),
         gate_gamma(from.take(wb.cols)),
         gate_beta(from.take(wb.cols)),
-        p(from.take(w.pixels() * w.pixels())),
-        pb(from.take(w.pixels())) {}
+        p(from.take(w.pixels * w.pixels)),
+        pb(from.take(w.pixels)) {}
 
   int64_t tasks(const Branch<T>& w) const {
     return w1.count() + wa.count() + wb.count() + out.count() + p_blocks(w) + 1;
@@ -169,13 +174,13 @@ struct Packed {
     if (task < p_blocks(w)) return pack_p(w, task);
     copy_padded(gate_gamma, w.gate_gamma, w.b);
     copy_padded(gate_beta, w.gate_beta, w.b);
-    for (int64_t i = 0; i < w.pixels(); ++i) pb[i] = w.pb[i] + T(1);
+    for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + T(1);
   }
 
  private:
-  static int64_t p_blocks(const Branch<T>& w) { return ceil_div(w.pixels(), kTileRows); }
+  static int64_t p_blocks(const Branch<T>& w) { return ceil_div(w.pixels, kTileRows); }
   void pack_p(const Branch<T>& w, int64_t block) const {
-    const int64_t pixels = w.pixels(), begin = pixels * block / p_blocks(w);
+    const int64_t pixels = w.pixels, begin = pixels * block / p_blocks(w);
     const int64_t rows = pixels * (block + 1) / p_blocks(w) - begin;
     T* to = p + begin * pixels;
     for (int64_t k = 0; k < pixels; ++k)
@@ -188,14 +193,18 @@ struct Packed {
     const Panels<T> w2{w.b, width, out.panel(j), bias};
     pack_panel(w2.elements, w.w2 + w.b0 * w.c + j, w.c, 1, w.b, n, width);
     T* product = w2.elements + w.b * width;
-    alignas(64) T none[kTileCols<T>] = {};
-    const Panels<T> factor{w.b, width, w2.elements, none};
-    for_even(0, w.b, kTileRows, [&](int64_t i, int64_t rows) {
-      product_tile(w.wo + i * w.b, w.b, factor, 0, product + i * width, width, rows);
-    });
-    alignas(64) T sum[kTileCols<T>];
-    product_tile(w.bo, w.b, w2, 0, sum, width, 1);
-    for (int i = 0; i < width; i += kLanes<T>) store(bias + i, load(sum + i));
+    for (int64_t i = 0; i <= w.b; ++i) {  // the last row is the bias
+      double sums[kTileCols<T>] = {};
+      for (int64_t k = 0; k < w.b; ++k)
+        for (int l = 0; l < width; ++l)
+          sums[l] += static_cast<double>(i < w.b ? w.wo[i * w.b + k] : w.bo[k]) *
+                     static_cast<double>(w2.elements[k * width + l]);
+      for (int l = 0; l < width; ++l)
+        if (i < w.b)
+          product[i * width + l] = static_cast<T>(sums[l]);
+        else
+          bias[l] = static_cast<T>(static_cast<double>(bias[l]) + sums[l]);
+    }
   }
 };
 
@@ -207,7 +216,7 @@ struct Slot {
   T *normed, *raw;  ///< a chunk of rows before a product, and behind it
   T* sums;          ///< a row of tiles
 
-  Slot(const Branch<T>& w, Carve<T>& from) : b{w.pixels(), whole_vectors<T>(w.b)} {
+  Slot(const Branch<T>& w, Carve<T>& from) : b{w.pixels, whole_vectors<T>(w.b)} {
     const int64_t longest = max_of(b.cols, whole_vectors<T>(w.c));
     for (T*& group : x) group = from.take(b.k * whole_vectors<T>(w.c));
     u = from.take(2 * b.k * b.cols);
@@ -262,7 +271,7 @@ void chunk(const Branch<T>& w,
 template <class T>
 void gate_rows(
     const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t begin, int64_t rows) {
-  const int64_t b_row = s.b.cols, pixels = w.pixels();
+  const int64_t b_row = s.b.cols, pixels = w.pixels;
   for (int64_t j = 0; j < s.b.cols; j += kTileCols<T>) {
     const int width = s.b.width(j);
     Tile<T> t{};
@@ -298,7 +307,7 @@ void out_rows(const Branch<T>& w,
   const int64_t b_row = s.b.cols, row = packed.out.cols;
   for (int64_t j = 0; j < row; j += kTileCols<T>)
     product_tile(s.u + begin * b_row, b_row, packed.out, j, s.sums + j, row, rows, 2,
-                 w.pixels() * b_row);
+                 w.pixels * b_row);
   for (int64_t i = 0; i < rows; ++i) {
     const T* sum = s.sums + i * row;
     T* y = w.y + places.take() * w.c;
@@ -316,17 +325,26 @@ void fast_group(const Branch<T>& w,
                 const T* x,
                 int64_t g,
                 Gather<T>* next) {
-  for_even(0, w.pixels(), kChunkRows,
+  for_even(0, w.pixels, kChunkRows,
            [&](int64_t begin, int64_t rows) { chunk(w, packed, s, x, begin, rows, next); });
   Walk soon(w.places, g), now(w.places, g);
-  for_even(0, w.pixels(), kTileRows, [&](int64_t begin, int64_t rows) {
-    for (int64_t i = 0; i < rows; ++i) {
+  // y is fetched one block of rows ahead, in small portions.
+  const auto fetch = [&](int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
       T* y = w.y + soon.take() * w.c;
       for (int64_t j = 0; j < w.c; j += 64 / static_cast<int64_t>(sizeof(T)))
         prefetch_for_writing(y + j);
     }
+  };
+  int64_t left = w.pixels - min_of(w.pixels, kTileRows);
+  fetch(w.pixels - left);
+  for_even(0, w.pixels, kTileRows, [&](int64_t begin, int64_t rows) {
+    fetch(min_of(left, rows / 2));
+    left -= min_of(left, rows / 2);
     gate_rows(w, packed, s, begin, rows);
     if (next) next->some();
+    fetch(min_of(left, rows - rows / 2));
+    left -= min_of(left, rows - rows / 2);
     out_rows(w, packed, s, x, begin, rows, now);
   });
   if (next) next->rest();
@@ -336,7 +354,7 @@ void fast_group(const Branch<T>& w,
 template <class T>
 void fast_groups(
     const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t begin, int64_t end) {
-  const int64_t turns = 4 * (w.pixels() / kTileRows);
+  const int64_t turns = 4 * (w.pixels / kTileRows);
   const auto gather = [&](int64_t g) {
     return Gather<T>(w.places, g, w.x, w.c, s.x[g % 2], packed.out.cols, turns);
   };
@@ -352,13 +370,31 @@ void fast_groups(
 
 int64_t pieces_of(int64_t groups) { return min_of(groups, kPieces); }
 
-/// Scratch: the packed weights of all branches, then a slot for every piece.
+/// The weights of all branches, packed one behind the other.
 template <class T>
-int64_t packed_size(const Call& call) {
-  Carve<T> size(nullptr);
-  for (int k = 0; k < branches_of(call); ++k) Packed<T>(branch_of<T>(call, k), size);
-  return size.taken();
-}
+struct AllPacked {
+  Branch<T> branch[2];
+  Packed<T> packed[2];
+  int branches;
+  int64_t size;
+
+  AllPacked(std::span<const View> weights, T* at) : branches(branches_of(weights)) {
+    Carve<T> from(at);
+    for (int k = 0; k < branches; ++k) {
+      branch[k] = branch_of<T>(weights, k);
+      packed[k] = Packed<T>(branch[k], from);
+    }
+    size = from.taken();
+  }
+
+  void pack(const Call& call) const {
+    const int64_t tasks = packed[0].tasks(branch[0]);
+    parallel_for(call, branches * tasks, [&](int64_t task) {
+      packed[task / tasks].pack(branch[task / tasks], task % tasks);
+    });
+  }
+};
+
 template <class T>
 int64_t slot_size(const Branch<T>& w) {
   Carve<T> fast(nullptr), plain(nullptr);
@@ -367,35 +403,27 @@ int64_t slot_size(const Branch<T>& w) {
   return max_of(fast.taken(), plain.taken());
 }
 
+/// Scratch: a slot for every piece, then the packed weights if they are not given.
 template <class T>
 void run(const Call& call) {
-  const int branches = branches_of(call);
-  const Branch<T> both[] = {branch_of<T>(call, 0), branch_of<T>(call, branches - 1)};
-  T* scratch = static_cast<T*>(call.scratch);
-  Carve<T> from(scratch);
-  const Packed<T> first(both[0], from);
-  const Packed<T> packed[] = {first, branches == 2 ? Packed<T>(both[1], from) : first};
-  T* slots = scratch + packed_size<T>(call);
-  const int64_t size = slot_size(both[0]), groups = both[0].places.count(),
-                pieces = pieces_of(groups);
   if (call.out[0].shape.size() == 0) return;
-  const int64_t tasks = first.tasks(both[0]);
-  if (!call.exec->plain)
-    parallel_for(call, branches * tasks, [&](int64_t task) {
-      const int64_t k = task / tasks;
-      packed[k].pack(both[k], task % tasks);
-    });
-  for (int k = 0; k < branches; ++k)
+  const bool plain = call.exec->plain;
+  T* slots = static_cast<T*>(call.scratch);
+  const int64_t size = slot_size(branch_of<T>(call, 0)),
+                groups = branch_of<T>(call, 0).places.count(), pieces = pieces_of(groups);
+  const AllPacked<T> weights(call.in.subspan(1),
+                             call.packed ? call.packed->as<T>() : slots + pieces * size);
+  if (!plain && !call.packed) weights.pack(call);
+  for (int k = 0; k < weights.branches; ++k)
     parallel_for(call, pieces, [&](int64_t piece) {
-      const Branch<T>& w = both[k];
+      const Branch<T> w = branch_of<T>(call, k);
       Carve<T> of_piece(slots + piece * size);
-      const int64_t end = groups * (piece + 1) / pieces;
-      if (call.exec->plain) {
+      const int64_t begin = groups * piece / pieces, end = groups * (piece + 1) / pieces;
+      if (plain) {
         const PlainSlot<T> slot(w, of_piece);
-        for (int64_t g = groups * piece / pieces; g < end; ++g) plain_group(w, slot, g);
+        for (int64_t g = begin; g < end; ++g) plain_group(w, slot, g);
       } else {
-        const Slot<T> slot(w, of_piece);
-        fast_groups(w, packed[k], slot, groups * piece / pieces, end);
+        fast_groups(w, weights.packed[k], Slot<T>(w, of_piece), begin, end);
       }
     });
 }
@@ -411,10 +439,26 @@ int64_t multi_axis_gmlp_scratch(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
     const Branch<T> w = branch_of<T>(call, 0);
-    bytes = (packed_size<T>(call) + pieces_of(w.places.count()) * slot_size(w)) *
-            static_cast<int64_t>(sizeof(T));
+    const int64_t packed = call.packed ? 0 : AllPacked<T>(call.in.subspan(1), nullptr).size;
+    bytes = (pieces_of(w.places.count()) * slot_size(w) + packed) * static_cast<int64_t>(sizeof(T));
   });
   return bytes;
+}
+
+Packing multi_axis_gmlp_packing(const Call& call) {
+  Packing packing{};
+  with_type(call.out[0].dtype, [&](auto t) {
+    packing.elements = AllPacked<decltype(t)>(call.in.subspan(1), nullptr).size;
+  });
+  for (size_t i = 1; i < call.in.size(); ++i) packing.inputs |= 1u << i;
+  return packing;
+}
+
+void multi_axis_gmlp_pack(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    AllPacked<T>(call.in, call.out[0].as<T>()).pack(call);
+  });
 }
 
 }  // namespace satin::cpu::SATIN_ISA

@@ -56,6 +56,17 @@ inline void parallel_chunks(const Call& call, int64_t n, int64_t grain, Body bod
   });
 }
 
+/// body(worker, i) for every i in [0, n), at most `workers` of them at a time.  Workers have
+/// scratch memory: few stay in use with few threads, and in their caches.  Which worker gets which
+/// i is left to chance; what one leaves in its memory must not matter to the next.
+template <class Body>
+inline void parallel_workers(const Call& call, int64_t workers, int64_t n, Body body) {
+  int64_t next = 0;
+  parallel_for(call, workers < n ? workers : n, [&](int64_t worker) {
+    for (int64_t i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < n;) body(worker, i);
+  });
+}
+
 /// f(T{}) with T the element type that computes: float or double.
 template <class F>
 inline void with_type(DType t, F f) {

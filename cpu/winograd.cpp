@@ -1,8 +1,6 @@
-// Winograd's convolution: winograd.h says what and why.  First the transforms, each once along one
-// axis; then blocks; then whole images.
+// Winograd's convolution, block by block: winograd.h says what and why.  First the transforms, each
+// along one axis; then what they do to the tiles of a block.
 #include "cpu/winograd.h"
-
-#include "cpu/slots.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
@@ -201,14 +199,18 @@ void winograd_out(const Winograd<T>& p,
       for (int r = 0; r < 4; ++r) mid[r][i] = y[r];
     }
     const Vec<T> bias = e.bias ? load(e.bias + c) : Vec<T>{};
+    Vec<T> sum{};
     for (int r = 0; r < 4; ++r) {
       Vec<T> y[4];
       transform_out<T>(mid[r], y);
       for (int i = 0; i < 4; ++i) {
-        const Vec<T> v = y[i] + bias;
-        store(rows[r] + i * pixel + c, e.slope == 1 ? v : v < 0 ? e.slope * v : v);
+        Vec<T> v = y[i] + bias;
+        if (e.slope != 1) v = v < 0 ? e.slope * v : v;
+        sum += v;
+        store(rows[r] + i * pixel + c, v);
       }
     }
+    if (e.sums) store(e.sums + c, load(e.sums + c) + sum);
   }
 }
 
@@ -233,202 +235,8 @@ void winograd_grad_in(
   }
 }
 
-// --- whole images --------------------------------------------------------------------------------
-
 template <class T>
-bool WinogradPass::pays() const {
-  if (cin < 16 || cout < 16) return false;
-  // Vector operations, the transforms of a vector of channels by their measured time.
-  constexpr int64_t kIn = 240, kOut = 200, kWeights = 200;
-  const int64_t in = ceil_div(cin, kLanes<T>), out = ceil_div(cout, kLanes<T>);
-  const int64_t direct = images * oh * ow * 9 * cin * out;
-  const int64_t here =
-      all_tiles() * (36 * cin * out + kIn * in + kOut * out) + kWeights * cin * out;
-  return 5 * here < 4 * direct;
-}
-
-template <class T>
-int64_t WinogradPass::pieces() const {
-  return max_of(1, min_of(32, ceil_div(all_tiles(), Winograd<T>::of(cin, cout).tiles)));
-}
-
-template <class T>
-int64_t WinogradPass::scratch() const {
-  const Winograd<T> p = Winograd<T>::of(cin, cout);
-  return p.weights_size() + p.out_row() + pieces<T>() * p.block_size();
-}
-
-namespace {
-
-/// Where tile `tile` of all tiles is: its first output.
-struct Place {
-  int64_t image, row, col;
-
-  Place(const WinogradPass& p, int64_t tile)
-      : image(tile / p.tile_cols() / p.tile_rows()),
-        row(tile / p.tile_cols() % p.tile_rows() * 4),
-        col(tile % p.tile_cols() * 4) {}
-};
-
-/// Points `rows` to an N x N window of an image [h, w, c] at (row, col).  Where the window leaves
-/// the image or channels end inside vectors, a copy in `patch`, of pixels `patch_pixel` apart and
-/// with zeros outside, takes its place.  Returns the distance of pixels.
-template <class T, int N>
-int64_t window(const T* (&rows)[N],
-               const T* image,
-               int64_t h,
-               int64_t w,
-               int64_t c,
-               int64_t row,
-               int64_t col,
-               T* patch,
-               int64_t patch_pixel) {
-  if (c % kLanes<T> == 0 && row >= 0 && col >= 0 && row + N <= h && col + N <= w) {
-    for (int r = 0; r < N; ++r) rows[r] = image + ((row + r) * w + col) * c;
-    return c;
-  }
-  for (int64_t r = 0; r < N; ++r) {
-    rows[r] = patch + r * N * patch_pixel;
-    for (int64_t i = 0; i < N; ++i) {
-      T* to = patch + (r * N + i) * patch_pixel;
-      const bool inside = row + r >= 0 && row + r < h && col + i >= 0 && col + i < w;
-      const T* from = inside ? image + ((row + r) * w + col + i) * c : nullptr;
-      for (int64_t k = 0; k < c; ++k) to[k] = from ? from[k] : T{0};
-      for (int64_t k = c; k < whole_vectors<T>(c); ++k) to[k] = T{0};
-    }
-  }
-  return patch_pixel;
-}
-
-/// Tiles [begin, begin + count) of x into a block.
-template <class T>
-void block_in(const WinogradPass& p,
-              const Winograd<T>& size,
-              const T* x,
-              T* block,
-              int64_t begin,
-              int64_t count) {
-  for (int64_t t = 0; t < count; ++t) {
-    const Place at(p, begin + t);
-    const T* rows[6];
-    const int64_t pixel =
-        window(rows, x + at.image * p.h * p.w * p.cin, p.h, p.w, p.cin, at.row + p.first,
-               at.col + p.first, size.patch(block), size.in_row());
-    winograd_in(size, block, t, rows, pixel);
-  }
-}
-
-/// Images of the forward pass on their memory.
-template <class T>
-struct Images {
-  const WinogradPass& p;
-  const Winograd<T> size;
-  const T* x;
-  T* y;
-  const T* weights;
-  const T* bias;
-
-  T* y_row(const Place& at, int64_t r) const {
-    return y + ((at.image * p.oh + at.row + r) * p.ow + at.col) * p.cout;
-  }
-
-  void out(T* block, int64_t t, const Place& at) const {
-    const Epilogue<T> e{.bias = bias};
-    T* rows[4];
-    const int64_t high = min_of(4, p.oh - at.row), wide = min_of(4, p.ow - at.col);
-    if (p.cout % kLanes<T> == 0 && high == 4 && wide == 4) {
-      for (int r = 0; r < 4; ++r) rows[r] = y_row(at, r);
-      return winograd_out(size, block, t, rows, p.cout, e);
-    }
-    const int64_t pixel = size.out_row();
-    for (int r = 0; r < 4; ++r) rows[r] = size.patch(block) + r * 4 * pixel;
-    winograd_out(size, block, t, rows, pixel, e);
-    for (int64_t r = 0; r < high; ++r)
-      for (int64_t c = 0; c < wide; ++c)
-        for (int64_t i = 0; i < p.cout; ++i) y_row(at, r)[c * p.cout + i] = rows[r][c * pixel + i];
-  }
-
-  /// Tiles [begin, begin + count): one block.
-  void run(T* block, int64_t begin, int64_t count) const {
-    constexpr int64_t kPoints = Winograd<T>::kPoints;
-    block_in(p, size, x, block, begin, count);
-    for (int64_t k = 0; k < kPoints; ++k) {
-      // The lines of y come into the cache meanwhile.
-      for (int64_t t = count * k / kPoints; t < count * (k + 1) / kPoints; ++t) {
-        const Place at(p, begin + t);
-        for (int64_t r = 0; r < min_of(4, p.oh - at.row); ++r)
-          for (int64_t i = 0; i < 4 * p.cout; i += 64 / static_cast<int64_t>(sizeof(T)))
-            prefetch_for_writing(y_row(at, r) + i);
-      }
-      Ahead ahead;
-      if (k + 1 < kPoints) ahead.add(weights + (k + 1) * size.point(), size.point());
-      winograd_product(size, block, weights, k, count, ahead);
-    }
-    for (int64_t t = 0; t < count; ++t) out(block, t, Place(p, begin + t));
-  }
-};
-
-}  // namespace
-
-template <class T>
-void winograd_conv(const Call& call,
-                   const WinogradPass& p,
-                   const T* x,
-                   const T* w,
-                   const Weights& at,
-                   T* y,
-                   const T* bias,
-                   T* scratch) {
-  const Winograd<T> size = Winograd<T>::of(p.cin, p.cout);
-  winograd_weights(call, size, w, at, scratch);
-  T* whole_bias = scratch + size.weights_size();
-  T* blocks = whole_bias + size.out_row();
-  if (bias)
-    pack_panel(whole_bias, bias, 0, 1, 1, static_cast<int>(p.cout), whole_vectors<T>(p.cout));
-  const Images<T> images{p, size, x, y, scratch, bias ? whole_bias : nullptr};
-  const int64_t pieces = p.pieces<T>(), step = size.tiles, count = ceil_div(p.all_tiles(), step);
-  Slots slots;
-  parallel_for(call, pieces, [&](int64_t piece) {
-    const int64_t slot = slots.take();
-    for (int64_t b = count * piece / pieces; b < count * (piece + 1) / pieces; ++b)
-      images.run(blocks + slot * size.block_size(), b * step,
-                 min_of(step, p.all_tiles() - b * step));
-    slots.give_back(slot);
-  });
-}
-
-// --- the gradient in w ---------------------------------------------------------------------------
-
-template <class T>
-bool WinogradPass::grad_pays() const {
-  if (cin < 16 || cout < 16) return false;
-  constexpr int64_t kIn = 240, kOut = 200, kWeights = 400;
-  const int64_t in = ceil_div(cin, kLanes<T>), out = ceil_div(cout, kLanes<T>);
-  const int64_t direct = images * oh * ow * 9 * cin * out;
-  const int64_t here = all_tiles() * (36 * cin * out + kIn * in + kOut * out) +
-                       grad_pieces<T>() * kWeights * cin * out;
-  return 5 * here < 4 * direct;
-}
-
-template <class T>
-int64_t WinogradPass::grad_pieces() const {
-  const Winograd<T> p = Winograd<T>::for_sums(cin, cout);
-  const int64_t blocks = ceil_div(all_tiles(), p.tiles);
-  const int64_t most = (int64_t{16} << 20) / (p.sums_size() * static_cast<int64_t>(sizeof(T)));
-  return max_of(1, min_of(min_of(16, most), blocks / 4));
-}
-
-template <class T>
-int64_t WinogradPass::grad_scratch() const {
-  const Winograd<T> p = Winograd<T>::for_sums(cin, cout);
-  return grad_pieces<T>() * (p.sums_size() + 2 * p.block_size());
-}
-
-namespace {
-
-/// sums (+)= V^T M, point by point, over the first `count` tiles of two blocks.
-template <class T>
-void add_products(
+void winograd_add_products(
     const Winograd<T>& p, T* sums, const T* in, const T* grads, int64_t count, bool add) {
   for (int64_t k = 0; k < p.kPoints; ++k)
     for (int64_t j = 0; j < p.cout; j += kTileCols<T>)
@@ -449,69 +257,34 @@ void add_products(
       });
 }
 
-}  // namespace
-
 template <class T>
-void winograd_weight_grad(
-    const Call& call, const WinogradPass& p, const T* x, const T* dy, T* dw, T* scratch) {
-  const Winograd<T> size = Winograd<T>::for_sums(p.cin, p.cout);
-  const int64_t pieces = p.grad_pieces<T>(), step = size.tiles, sums_size = size.sums_size(),
-                count = ceil_div(p.all_tiles(), step);
-  Slots slots;
-  parallel_for(call, pieces, [&](int64_t piece) {
-    const int64_t slot = slots.take();
-    T* sums = scratch + piece * sums_size;
-    T* in = scratch + pieces * sums_size + slot * 2 * size.block_size();
-    T* grads = in + size.block_size();
-    const int64_t first = count * piece / pieces;
-    for (int64_t b = first; b < count * (piece + 1) / pieces; ++b) {
-      const int64_t begin = b * step, tiles = min_of(step, p.all_tiles() - begin);
-      block_in(p, size, x, in, begin, tiles);
-      for (int64_t t = 0; t < tiles; ++t) {
-        const Place at(p, begin + t);
-        const T* rows[4];
-        const int64_t pixel = window(rows, dy + at.image * p.oh * p.ow * p.cout, p.oh, p.ow, p.cout,
-                                     at.row, at.col, size.patch(grads), size.out_row());
-        winograd_grad_in(size, grads, t, rows, pixel);
+void winograd_weights_back(const Winograd<T>& p, const T* sums, int64_t pieces, int64_t ci, T* dw) {
+  for (int64_t co = 0; co < p.cout; co += kLanes<T>) {
+    Vec<T> mid[6][3], g[3];
+    for (int r = 0; r < 6; ++r) {
+      Vec<T> m[6];
+      for (int i = 0; i < 6; ++i) {
+        const T* from = sums + (r * 6 + i) * p.sums() + ci * p.out_row() + co;
+        m[i] = load(from);
+        for (int64_t piece = 1; piece < pieces; ++piece) m[i] += load(from + piece * p.sums_size());
       }
-      add_products(size, sums, in, grads, tiles, b > first);
+      transform_weights_back<T>(m, mid[r]);
     }
-    slots.give_back(slot);
-  });
-  parallel_chunks(call, p.cin, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t ci = begin; ci < end; ++ci)
-      for (int64_t co = 0; co < p.cout; co += kLanes<T>) {
-        Vec<T> mid[6][3], g[3];
-        for (int r = 0; r < 6; ++r) {
-          Vec<T> m[6];
-          for (int i = 0; i < 6; ++i) {
-            const T* from = scratch + (r * 6 + i) * size.sums() + ci * size.out_row() + co;
-            m[i] = load(from);
-            for (int64_t piece = 1; piece < pieces; ++piece) m[i] += load(from + piece * sums_size);
-          }
-          transform_weights_back<T>(m, mid[r]);
-        }
-        for (int c = 0; c < 3; ++c) {
-          const Vec<T> m[6] = {mid[0][c], mid[1][c], mid[2][c], mid[3][c], mid[4][c], mid[5][c]};
-          transform_weights_back<T>(m, g);
-          for (int r = 0; r < 3; ++r) {
-            T* to = dw + ((r * 3 + c) * p.cin + ci) * p.cout + co;
-            if (co + kLanes<T> <= p.cout)
-              store(to, g[r]);
-            else
-              for (int64_t i = 0; i < p.cout - co; ++i) to[i] = g[r][i];
-          }
-        }
+    for (int c = 0; c < 3; ++c) {
+      const Vec<T> m[6] = {mid[0][c], mid[1][c], mid[2][c], mid[3][c], mid[4][c], mid[5][c]};
+      transform_weights_back<T>(m, g);
+      for (int r = 0; r < 3; ++r) {
+        T* to = dw + ((r * 3 + c) * p.cin + ci) * p.cout + co;
+        if (co + kLanes<T> <= p.cout)
+          store(to, g[r]);
+        else
+          for (int64_t i = 0; i < p.cout - co; ++i) to[i] = g[r][i];
       }
-  });
+    }
+  }
 }
 
 #define SATIN_INSTANTIATE(T)                                                                      \
-  template bool WinogradPass::grad_pays<T>() const;                                               \
-  template int64_t WinogradPass::grad_pieces<T>() const;                                          \
-  template int64_t WinogradPass::grad_scratch<T>() const;                                         \
-  template void winograd_weight_grad(const Call&, const WinogradPass&, const T*, const T*, T*,    \
-                                     T*);                                                         \
   template struct Winograd<T>;                                                                    \
   template void winograd_weights(const Call&, const Winograd<T>&, const T*, const Weights&, T*);  \
   template void winograd_in(const Winograd<T>&, T*, int64_t, const T* const(&)[6], int64_t);      \
@@ -519,11 +292,8 @@ void winograd_weight_grad(
   template void winograd_out(const Winograd<T>&, const T*, int64_t, T* const(&)[4], int64_t,      \
                              const Epilogue<T>&);                                                 \
   template void winograd_grad_in(const Winograd<T>&, T*, int64_t, const T* const(&)[4], int64_t); \
-  template bool WinogradPass::pays<T>() const;                                                    \
-  template int64_t WinogradPass::pieces<T>() const;                                               \
-  template int64_t WinogradPass::scratch<T>() const;                                              \
-  template void winograd_conv(const Call&, const WinogradPass&, const T*, const T*,               \
-                              const Weights&, T*, const T*, T*);
+  template void winograd_add_products(const Winograd<T>&, T*, const T*, const T*, int64_t, bool); \
+  template void winograd_weights_back(const Winograd<T>&, const T*, int64_t, int64_t, T*);
 SATIN_INSTANTIATE(float)
 SATIN_INSTANTIATE(double)
 #undef SATIN_INSTANTIATE

@@ -85,6 +85,7 @@ template <class T>
 struct Epilogue {
   const T* bias = nullptr;  ///< whole vectors
   T slope = 1;              ///< of negative values
+  T* sums = nullptr;        ///< of the tile's results are added to these, whole vectors
 };
 
 /// Tile t of a block to four rows of four pixels; all channels rounded up to whole vectors.
@@ -101,6 +102,15 @@ template <class T>
 void winograd_grad_in(
     const Winograd<T>& p, T* block, int64_t t, const T* const (&rows)[4], int64_t pixel);
 
+/// sums (+)= V^T M, point by point, over the first `count` tiles of two blocks.
+template <class T>
+void winograd_add_products(
+    const Winograd<T>& p, T* sums, const T* in, const T* grads, int64_t count, bool add);
+
+/// Row ci of dw [3, 3, CIN, COUT] from the sums of all pieces, which lie one behind the other.
+template <class T>
+void winograd_weights_back(const Winograd<T>& p, const T* sums, int64_t pieces, int64_t ci, T* dw);
+
 /// A convolution of whole images: y pixel (i, j) reads x pixels (i, j) + first + 0, 1, 2.
 struct WinogradPass {
   int64_t images, h, w, cin, oh, ow, cout, first;
@@ -112,7 +122,7 @@ struct WinogradPass {
   template <class T>
   bool pays() const;
   template <class T>
-  int64_t pieces() const;
+  int64_t workers() const;
   template <class T>
   int64_t scratch() const;  ///< elements
 
@@ -121,6 +131,8 @@ struct WinogradPass {
   bool grad_pays() const;
   template <class T>
   int64_t grad_pieces() const;
+  template <class T>
+  int64_t grad_workers() const;
   template <class T>
   int64_t grad_scratch() const;
 };

@@ -90,6 +90,9 @@ OPCHECK(rcab) {
     add(image, 1, 0.2);
     add(image, 3, 0.01);
   }
+  // Whole and broken tiles, several strips, whole and broken vectors.
+  for (const Shape& image : {Shape{1, 8, 8, 16}, {2, 17, 9, 8}, {1, 37, 6, 5}, {1, 4, 18, 17}})
+    add(image, 4, 0.2);
   return cases;
 }
 

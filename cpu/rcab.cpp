@@ -1,0 +1,384 @@
+// Residual channel attention, fused: x is read and y written, twice each, and nothing between them
+// is as large as a picture.
+//
+// An image is cut into strips of rows of 4x4 tiles.  A strip goes down its rows; LN(x) and
+// h = LeakyReLU(conv1(LN(x))) exist only as rings of a few rows, zeros around them, so that both
+// convolutions (Winograd's, winograd.h) read them without any edge.  Rows of h lie one above the
+// rows of tiles that need them: tile row q of h holds the rows 4q-1 ... 4q+2, and tile row r of z
+// reads those of r and the first two of r + 1.  Thus neighboring strips share exactly one tile row
+// of h; these borders are computed first and nothing twice.
+//
+//   borders ->  strips: z = conv2(h) into y, sums of z  ->  attention  ->  y = x + z attention
+//
+// What is summed where follows from the shapes alone.
+#include "tensor/rcab.h"
+
+#include "cpu/winograd.h"
+#include "tensor/layer_norm.h"
+#include "tensor/scalar.h"
+
+namespace satin::cpu::SATIN_ISA {
+namespace {
+
+template <class T>
+struct Problem {
+  explicit Problem(const Call& call)
+      : n(call.in[0].shape[0]),
+        h(call.in[0].shape[1]),
+        w(call.in[0].shape[2]),
+        c(call.in[0].shape[3]),
+        r(call.in[7].shape[1]),
+        slope(static_cast<T>(call.as<RcabAttrs>().slope)) {}
+  int64_t n, h, w, c, r;
+  T slope;
+};
+
+/// y rows [0, rows) = LN of x rows.
+template <class T>
+void normalize(const Call& call, const T* x, T* y, int64_t rows) {
+  const Problem<T> p(call);
+  const Attrs attrs{LayerNormAttrs{}};
+  const Exec alone{.pool = nullptr, .profiler = nullptr, .plain = call.exec->plain};
+  const Shape shape = {rows, p.c};
+  const View in[] = {{const_cast<T*>(x), shape, call.in[0].dtype}, call.in[1], call.in[2]};
+  const View out[] = {{y, shape, call.in[0].dtype}};
+  layer_norm({Op::layer_norm, &attrs, in, out, nullptr, &alone});
+}
+
+/// attention = sigmoid(K2 relu(K1 mean + b1) + b2) of one image, from the sums over its pixels.
+template <class T>
+void attend(const Call& call, const T* sums, T* attention) {
+  const Problem<T> p(call);
+  const T *k1 = call.in[7].as<T>(), *b1 = call.in[8].as<T>();
+  const T *k2 = call.in[9].as<T>(), *b2 = call.in[10].as<T>();
+  const T scale = T(1) / static_cast<T>(p.h * p.w);
+  for (int64_t i = 0; i < p.c; ++i) attention[i] = b2[i];
+  for (int64_t j = 0; j < p.r; ++j) {
+    T hidden = b1[j];
+    for (int64_t i = 0; i < p.c; ++i) hidden += scale * sums[i] * k1[i * p.r + j];
+    hidden = scalar::relu(hidden, {});
+    for (int64_t i = 0; i < p.c; ++i) attention[i] += hidden * k2[j * p.c + i];
+  }
+  for (int64_t i = 0; i < p.c; ++i) attention[i] = scalar::sigmoid(attention[i], {});
+}
+
+// --- the plain loops: row by row too ---------------------------------------------------------
+
+/// Three rows of an image of which one below the other is asked for.
+template <class T>
+struct Ring {
+  T* rows;
+  int64_t size;  ///< of a row
+  int64_t done = 0;
+
+  T* row(int64_t i) const { return rows + i % 3 * size; }
+};
+
+/// y = row i of the convolution of h rows with w.
+template <class T>
+void plain_row(const Problem<T>& p, int64_t i, const Ring<T>& x, const T* w, const T* bias, T* y) {
+  for (int64_t j = 0; j < p.w; ++j)
+    for (int64_t co = 0; co < p.c; ++co) {
+      T sum = bias[co];
+      for (int64_t kh = 0; kh < 3; ++kh)
+        for (int64_t kw = 0; kw < 3; ++kw) {
+          const int64_t ih = i + kh - 1, iw = j + kw - 1;
+          if (ih < 0 || ih >= p.h || iw < 0 || iw >= p.w) continue;
+          for (int64_t ci = 0; ci < p.c; ++ci)
+            sum += x.row(ih)[iw * p.c + ci] * w[((kh * 3 + kw) * p.c + ci) * p.c + co];
+        }
+      y[j * p.c + co] = sum;
+    }
+}
+
+template <class T>
+int64_t plain_scratch(const Problem<T>& p) {
+  return 6 * p.w * p.c + 2 * p.c;
+}
+
+template <class T>
+void plain_rcab(const Call& call) {
+  const Problem<T> p(call);
+  const int64_t row = p.w * p.c;
+  T* sums = static_cast<T*>(call.scratch);
+  T* attention = sums + p.c;
+  for (int64_t image = 0; image < p.n; ++image) {
+    const T* x = call.in[0].as<T>() + image * p.h * row;
+    T* y = call.out[0].as<T>() + image * p.h * row;
+    Ring<T> normal{attention + p.c, row}, hidden{normal.rows + 3 * row, row};
+    const auto h_up_to = [&](int64_t end) {
+      for (; hidden.done < min_of(end, p.h); ++hidden.done) {
+        for (; normal.done < min_of(hidden.done + 2, p.h); ++normal.done)
+          normalize(call, x + normal.done * row, normal.row(normal.done), p.w);
+        T* h = hidden.row(hidden.done);
+        plain_row(p, hidden.done, normal, call.in[3].as<T>(), call.in[4].as<T>(), h);
+        for (int64_t i = 0; i < row; ++i) h[i] = h[i] > 0 ? h[i] : p.slope * h[i];
+      }
+    };
+    for (int64_t i = 0; i < p.c; ++i) sums[i] = 0;
+    for (int64_t i = 0; i < p.h; ++i) {
+      h_up_to(i + 2);
+      plain_row(p, i, hidden, call.in[5].as<T>(), call.in[6].as<T>(), y + i * row);
+      for (int64_t j = 0; j < row; ++j) sums[j % p.c] += y[i * row + j];
+    }
+    attend(call, sums, attention);
+    for (int64_t i = 0; i < p.h * row; ++i) y[i] = x[i] + y[i] * attention[i % p.c];
+  }
+}
+
+// --- the fast way ------------------------------------------------------------------------------
+
+/// What the shapes decide.
+template <class T>
+struct Layout : Problem<T> {
+  explicit Layout(const Call& call) : Problem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
+
+  static constexpr int64_t kStrips = 16, kLeastRows = 4, kWorkers = 8;
+
+  const Winograd<T> size;
+  const int64_t tile_rows = ceil_div(this->h, 4), tile_cols = ceil_div(this->w, 4);
+  /// Strips of an image.
+  const int64_t strips =
+      max_of(1, min_of(ceil_div(kStrips, max_of(1, this->n)), tile_rows / kLeastRows));
+
+  int64_t workers() const { return min_of(kWorkers, this->n * (strips + 1)); }
+  int64_t first_tile_row(int64_t strip) const { return tile_rows * strip / strips; }
+
+  // Rows with a pixel of zeros before and at least one behind; pixels of h are whole vectors.
+  int64_t h_pixel() const { return whole_vectors<T>(this->c); }
+  int64_t ring_row() const {
+    return Winograd<T>::odd_lines((tile_cols * 4 + 2) * h_pixel() + kLanes<T>, 1);
+  }
+  static constexpr int64_t kNormalRows = 8;  // of LN(x) in its ring, which reads six
+  int64_t slot() const { return (kNormalRows + 8) * ring_row() + size.block_size(); }
+
+  // Scratch: weights twice; biases, sums of every strip, attention of every image; borders; slots.
+  int64_t weights() const { return size.weights_size(); }
+  int64_t vector() const { return size.out_row(); }
+  int64_t vectors() const { return 2 + this->n * (strips + 1); }
+  int64_t borders() const { return this->n * (strips + 1) * 4 * ring_row(); }
+  int64_t scratch() const {
+    return 2 * weights() + vectors() * vector() + borders() + workers() * slot();
+  }
+};
+
+template <class T>
+class Fused {
+ public:
+  explicit Fused(const Call& call)
+      : p_(call),
+        call_(call),
+        x_(call.in[0].as<T>()),
+        y_(call.out[0].as<T>()),
+        w1_(static_cast<T*>(call.scratch)),
+        w2_(w1_ + p_.weights()),
+        b1_(w2_ + p_.weights()),
+        b2_(b1_ + p_.vector()),
+        sums_(b2_ + p_.vector()),
+        attention_(sums_ + p_.n * p_.strips * p_.vector()),
+        borders_(attention_ + p_.n * p_.vector()),
+        slots_(borders_ + p_.borders()) {}
+
+  void run() {
+    const int64_t c = p_.c, n = p_.n, per_image = p_.strips;
+    if (n * p_.h * p_.w * c == 0) return;
+    const Weights at{0, 3 * c * c, c * c, c, 1, 0};
+    winograd_weights(call_, p_.size, call_.in[3].template as<T>(), at, w1_);
+    winograd_weights(call_, p_.size, call_.in[5].template as<T>(), at, w2_);
+    const int cols = static_cast<int>(c), width = whole_vectors<T>(c);
+    pack_panel(b1_, call_.in[4].template as<T>(), 0, 1, 1, cols, width);
+    pack_panel(b2_, call_.in[6].template as<T>(), 0, 1, 1, cols, width);
+
+    parallel_workers(call_, p_.workers(), n * (per_image + 1), [&](int64_t worker, int64_t i) {
+      const int64_t image = i / (per_image + 1), strip = i % (per_image + 1);
+      Strip s = strip_of(image, strip, worker);
+      s.normal_done = 4 * s.begin - 2;
+      T* rows[4];
+      for (int r = 0; r < 4; ++r) rows[r] = border(image, strip, r);
+      hidden_tiles(s, s.begin, rows);
+    });
+    parallel_workers(call_, p_.workers(), n * per_image, [&](int64_t worker, int64_t i) {
+      run_strip(strip_of(i / per_image, i % per_image, worker), sums_ + i * p_.vector());
+    });
+    for (int64_t image = 0; image < n; ++image) {
+      T* sums = sums_ + image * per_image * p_.vector();
+      for (int64_t strip = 1; strip < per_image; ++strip)
+        for (int64_t i = 0; i < c; ++i) sums[i] += sums[strip * p_.vector() + i];
+      attend(call_, sums, attention_ + image * p_.vector());
+    }
+    const int64_t pixels = max_of(1, 32768 / c), all = p_.h * p_.w;
+    const int64_t pieces = ceil_div(all, pixels);
+    parallel_for(call_, n * pieces, [&](int64_t i) {
+      const int64_t begin = i % pieces * pixels, end = min_of(all, begin + pixels);
+      scale(i / pieces * all + begin, end - begin, attention_ + i / pieces * p_.vector());
+    });
+  }
+
+ private:
+  /// Tile rows [begin, end) of an image, and the memory to compute them in.
+  struct Strip {
+    int64_t image, strip, begin, end;
+    T *normal, *hidden, *block;
+    int64_t normal_done;  ///< the first row of LN(x) that the ring does not hold yet
+  };
+
+  Strip strip_of(int64_t image, int64_t strip, int64_t worker) const {
+    T* slot = slots_ + worker * p_.slot();
+    return {image,
+            strip,
+            p_.first_tile_row(strip),
+            p_.first_tile_row(strip + 1),
+            slot,
+            slot + p_.kNormalRows * p_.ring_row(),
+            slot + (p_.kNormalRows + 8) * p_.ring_row(),
+            0};
+  }
+
+  T* border(int64_t image, int64_t strip, int64_t r) const {
+    return borders_ + ((image * (p_.strips + 1) + strip) * 4 + r) * p_.ring_row();
+  }
+  T* normal_row(const Strip& s, int64_t i) const {
+    return s.normal + (i + p_.kNormalRows) % p_.kNormalRows * p_.ring_row();
+  }
+  /// Row r of tile row q of h.
+  T* hidden_row(const Strip& s, int64_t q, int64_t r) const {
+    if (q == s.begin) return border(s.image, s.strip, r);
+    if (q == s.end) return border(s.image, s.strip + 1, r);
+    return s.hidden + (q % 2 * 4 + r) * p_.ring_row();
+  }
+
+  static void zero(T* from, const T* to) {
+    for (; from < to; ++from) *from = T{0};
+  }
+
+  /// LN(x) up to row `end`.
+  void normalize_up_to(Strip& s, int64_t end) const {
+    const int64_t row = p_.w * p_.c;
+    for (int64_t& i = s.normal_done; i < end; ++i) {
+      T* to = normal_row(s, i);
+      if (i < 0 || i >= p_.h) {
+        zero(to, to + p_.ring_row());
+        continue;
+      }
+      zero(to, to + p_.c);
+      normalize(call_, x_ + (s.image * p_.h + i) * row, to + p_.c, p_.w);
+      zero(to + p_.c + row, to + p_.ring_row());
+    }
+  }
+
+  /// The tiles of a row of tiles from six rows: products with `weights`, `out(t)` for each.
+  template <class Out>
+  void tiles(
+      const Strip& s, const T* const (&rows)[6], int64_t pixel, const T* weights, Out out) const {
+    for_even(0, p_.tile_cols, p_.size.tiles, [&](int64_t begin, int64_t count) {
+      for (int64_t t = 0; t < count; ++t) {
+        const T* window[6];
+        for (int r = 0; r < 6; ++r) window[r] = rows[r] + 4 * (begin + t) * pixel;
+        winograd_in(p_.size, s.block, t, window, pixel);
+      }
+      for (int64_t k = 0; k < p_.size.kPoints; ++k) {
+        Ahead ahead;
+        if (k + 1 < p_.size.kPoints)
+          ahead.add(weights + (k + 1) * p_.size.point(), p_.size.point());
+        winograd_product(p_.size, s.block, weights, k, count, ahead);
+      }
+      for (int64_t t = 0; t < count; ++t) out(t, 4 * (begin + t));
+    });
+  }
+
+  /// Tile row q of h.
+  void hidden_tiles(Strip& s, int64_t q, T* const (&to)[4]) const {
+    const int64_t first = 4 * q - 1, pixel = p_.h_pixel();
+    normalize_up_to(s, first + 5);
+    const T* from[6];
+    for (int r = 0; r < 6; ++r) from[r] = normal_row(s, first - 1 + r);
+    tiles(s, from, p_.c, w1_, [&](int64_t t, int64_t col) {
+      T* out[4];
+      for (int r = 0; r < 4; ++r) out[r] = to[r] + (col + 1) * pixel;
+      winograd_out(p_.size, s.block, t, out, pixel, {.bias = b1_, .slope = p_.slope});
+    });
+    for (int r = 0; r < 4; ++r) {
+      const bool inside = first + r >= 0 && first + r < p_.h;
+      zero(to[r], to[r] + pixel);
+      zero(to[r] + (inside ? (p_.w + 1) * pixel : 0), to[r] + p_.ring_row());
+    }
+  }
+
+  /// z of a strip into y; sums: of z.
+  void run_strip(Strip s, T* sums) const {
+    zero(sums, sums + p_.vector());
+    s.normal_done = 4 * s.begin + 2;
+    for (int64_t r = s.begin; r < s.end; ++r) {
+      if (r + 1 < s.end) {
+        T* to[4];
+        for (int i = 0; i < 4; ++i) to[i] = hidden_row(s, r + 1, i);
+        hidden_tiles(s, r + 1, to);
+      }
+      const T* from[6];
+      for (int i = 0; i < 6; ++i) from[i] = hidden_row(s, r + i / 4, i % 4);
+      tiles(s, from, p_.h_pixel(), w2_,
+            [&](int64_t t, int64_t col) { tile_out(s, t, 4 * r, col, sums); });
+    }
+  }
+
+  /// A tile of z into y, by way of a copy where it does not fit.
+  void tile_out(const Strip& s, int64_t t, int64_t row, int64_t col, T* sums) const {
+    const int64_t c = p_.c, high = min_of(4, p_.h - row), wide = min_of(4, p_.w - col);
+    T* to = y_ + ((s.image * p_.h + row) * p_.w + col) * c;
+    T* out[4];
+    if (c % kLanes<T> == 0 && high == 4 && wide == 4) {
+      for (int r = 0; r < 4; ++r) out[r] = to + r * p_.w * c;
+      return winograd_out(p_.size, s.block, t, out, c, {.bias = b2_, .sums = sums});
+    }
+    const int64_t pixel = p_.size.out_row();
+    for (int r = 0; r < 4; ++r) out[r] = p_.size.patch(s.block) + r * 4 * pixel;
+    winograd_out(p_.size, s.block, t, out, pixel, {.bias = b2_});
+    for (int64_t r = 0; r < high; ++r)
+      for (int64_t i = 0; i < wide; ++i)
+        for (int64_t k = 0; k < c; ++k) {
+          const T z = out[r][i * pixel + k];
+          to[(r * p_.w + i) * c + k] = z;
+          sums[k] += z;
+        }
+  }
+
+  /// y = x + y * attention for some pixels.
+  void scale(int64_t first, int64_t pixels, const T* attention) const {
+    const int64_t c = p_.c;
+    const T* x = x_ + first * c;
+    T* y = y_ + first * c;
+    for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
+      int64_t i = 0;
+      for (; i + kLanes<T> <= c; i += kLanes<T>)
+        store(y + i, load(x + i) + load(y + i) * load(attention + i));
+      for (; i < c; ++i) y[i] = x[i] + y[i] * attention[i];
+    }
+  }
+
+  const Layout<T> p_;
+  const Call& call_;
+  const T* x_;
+  T* y_;
+  T *w1_, *w2_, *b1_, *b2_, *sums_, *attention_, *borders_, *slots_;
+};
+
+}  // namespace
+
+void rcab(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    call.exec->plain ? plain_rcab<T>(call) : Fused<T>(call).run();
+  });
+}
+
+int64_t rcab_scratch(const Call& call) {
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    bytes = max_of(Layout<T>(call).scratch(), plain_scratch(Problem<T>(call))) *
+            static_cast<int64_t>(sizeof(T));
+  });
+  return bytes;
+}
+
+}  // namespace satin::cpu::SATIN_ISA

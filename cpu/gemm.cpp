@@ -71,10 +71,12 @@ void run_tile(const Tile<T>& t) {
     const Vec<T> start = t.bias ? load(t.bias + j * kL) : Vec<T>{};
     repeat<R>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
   });
-  repeat<R>([&](auto i) __attribute__((always_inline)) {
-    repeat<V>([&](auto j) __attribute__((always_inline)) {
-      prefetch_for_writing(t.c + i * t.c_row + j * kL);
-    });
+  const int64_t c_row = t.c_row;
+  T* line = t.c;
+  repeat<R>([&](auto) __attribute__((always_inline)) {
+    repeat<V>([&](auto j) __attribute__((always_inline)) { prefetch_for_writing(line + j * kL); });
+    line += c_row;
+    asm("" : "+r"(line));  // no address per row, kept on the stack until the sums are done
   });
   constexpr int kAhead = 8;  // rows of b, which may come from the L2 cache
   constexpr int kUnroll =
@@ -99,13 +101,19 @@ void run_tile(const Tile<T>& t) {
   }
   if (t.cols == V * kL) {
     T* c = t.c;
-    repeat<R>([&](auto i) __attribute__((always_inline)) {
-      repeat<V>([&](auto j) __attribute__((always_inline)) {
-        T* p = c + j * kL;
-        store(p, t.add ? load(p) + sum[i][j] : sum[i][j]);
+    if (t.add) {
+      repeat<R>([&](auto i) __attribute__((always_inline)) {
+        repeat<V>([&](auto j) __attribute__((always_inline)) {
+          store(c + j * kL, load(c + j * kL) + sum[i][j]);
+        });
+        c += c_row;
       });
-      c += t.c_row;
-    });
+    } else {
+      repeat<R>([&](auto i) __attribute__((always_inline)) {
+        repeat<V>([&](auto j) __attribute__((always_inline)) { store(c + j * kL, sum[i][j]); });
+        c += c_row;
+      });
+    }
   } else {
     alignas(64) T row[R][V * kL];
     repeat<R>([&](auto i) __attribute__((always_inline)) {

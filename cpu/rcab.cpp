@@ -51,11 +51,11 @@ void attend(const Call& call, const T* sums, T* attention) {
   const Problem<T> p(call);
   const T *k1 = call.in[7].as<T>(), *b1 = call.in[8].as<T>();
   const T *k2 = call.in[9].as<T>(), *b2 = call.in[10].as<T>();
-  const T scale = T(1) / static_cast<T>(p.h * p.w);
+  const T pixels = static_cast<T>(p.h * p.w);
   for (int64_t i = 0; i < p.c; ++i) attention[i] = b2[i];
   for (int64_t j = 0; j < p.r; ++j) {
     T hidden = b1[j];
-    for (int64_t i = 0; i < p.c; ++i) hidden += scale * sums[i] * k1[i * p.r + j];
+    for (int64_t i = 0; i < p.c; ++i) hidden += sums[i] / pixels * k1[i * p.r + j];
     hidden = scalar::relu(hidden, {});
     for (int64_t i = 0; i < p.c; ++i) attention[i] += hidden * k2[j * p.c + i];
   }
@@ -150,7 +150,7 @@ struct Layout : Problem<T> {
     return Winograd<T>::odd_lines((tile_cols * 4 + 2) * h_pixel() + kLanes<T>, 1);
   }
   static constexpr int64_t kNormalRows = 8;  // of LN(x) in its ring, which reads six
-  int64_t slot() const { return (kNormalRows + 8) * ring_row() + size.block_size(); }
+  int64_t slot() const { return (kNormalRows + 8) * ring_row() + vector() + size.block_size(); }
 
   // Scratch: weights twice; biases, sums of every strip, attention of every image; borders; slots.
   int64_t weights() const { return size.weights_size(); }
@@ -218,7 +218,7 @@ class Fused {
   /// Tile rows [begin, end) of an image, and the memory to compute them in.
   struct Strip {
     int64_t image, strip, begin, end;
-    T *normal, *hidden, *block;
+    T *normal, *hidden, *row_sums, *block;
     int64_t normal_done;  ///< the first row of LN(x) that the ring does not hold yet
   };
 
@@ -231,6 +231,7 @@ class Fused {
             slot,
             slot + p_.kNormalRows * p_.ring_row(),
             slot + (p_.kNormalRows + 8) * p_.ring_row(),
+            slot + (p_.kNormalRows + 8) * p_.ring_row() + p_.vector(),
             0};
   }
 
@@ -316,19 +317,21 @@ class Fused {
       }
       const T* from[6];
       for (int i = 0; i < 6; ++i) from[i] = hidden_row(s, r + i / 4, i % 4);
+      zero(s.row_sums, s.row_sums + p_.vector());
       tiles(s, from, p_.h_pixel(), w2_,
-            [&](int64_t t, int64_t col) { tile_out(s, t, 4 * r, col, sums); });
+            [&](int64_t t, int64_t col) { tile_out(s, t, 4 * r, col); });
+      for (int64_t i = 0; i < p_.c; ++i) sums[i] += s.row_sums[i];
     }
   }
 
   /// A tile of z into y, by way of a copy where it does not fit.
-  void tile_out(const Strip& s, int64_t t, int64_t row, int64_t col, T* sums) const {
+  void tile_out(const Strip& s, int64_t t, int64_t row, int64_t col) const {
     const int64_t c = p_.c, high = min_of(4, p_.h - row), wide = min_of(4, p_.w - col);
     T* to = y_ + ((s.image * p_.h + row) * p_.w + col) * c;
     T* out[4];
     if (c % kLanes<T> == 0 && high == 4 && wide == 4) {
       for (int r = 0; r < 4; ++r) out[r] = to + r * p_.w * c;
-      return winograd_out(p_.size, s.block, t, out, c, {.bias = b2_, .sums = sums});
+      return winograd_out(p_.size, s.block, t, out, c, {.bias = b2_, .sums = s.row_sums});
     }
     const int64_t pixel = p_.size.out_row();
     for (int r = 0; r < 4; ++r) out[r] = p_.size.patch(s.block) + r * 4 * pixel;
@@ -338,7 +341,7 @@ class Fused {
         for (int64_t k = 0; k < c; ++k) {
           const T z = out[r][i * pixel + k];
           to[(r * p_.w + i) * c + k] = z;
-          sums[k] += z;
+          s.row_sums[k] += z;
         }
   }
 

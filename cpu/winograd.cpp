@@ -20,14 +20,14 @@ struct Point {
 template <class T>
 SATIN_INLINE void transform_in(const Vec<T> (&d)[6], Vec<T> (&t)[6]) {
   using P = Point<T>;
-  const Vec<T> even_a = d[4] - 2 * d[2], odd_a = d[3] - 2 * d[1];
-  const Vec<T> even_b = d[4] - T(0.5) * d[2], odd_b = d[3] - T(0.5) * d[1];
-  t[0] = d[0] + d[4] - T(2.5) * d[2];
-  t[1] = even_a + P::a * odd_a;
-  t[2] = even_a - P::a * odd_a;
-  t[3] = even_b + P::b * odd_b;
-  t[4] = even_b - P::b * odd_b;
-  t[5] = d[1] + d[5] - T(2.5) * d[3];
+  const Vec<T> even_a = d[4] - 2 * d[2], odd_a = P::a * d[3] - P::b * d[1];
+  const Vec<T> even_b = d[4] - T(0.5) * d[2], odd_b = P::b * d[3] - P::a * d[1];
+  t[0] = d[0] + (d[4] - T(2.5) * d[2]);
+  t[1] = even_a + odd_a;
+  t[2] = even_a - odd_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = d[1] + (d[5] - T(2.5) * d[3]);
 }
 
 /// t = G g
@@ -204,11 +204,11 @@ void winograd_out(const Winograd<T>& p,
       Vec<T> y[4];
       transform_out<T>(mid[r], y);
       for (int i = 0; i < 4; ++i) {
-        Vec<T> v = y[i] + bias;
-        if (e.slope != 1) v = v < 0 ? e.slope * v : v;
-        sum += v;
-        store(rows[r] + i * pixel + c, v);
+        y[i] += bias;
+        if (e.slope != 1) y[i] = y[i] < 0 ? e.slope * y[i] : y[i];
+        store(rows[r] + i * pixel + c, y[i]);
       }
+      sum += (y[0] + y[2]) + (y[1] + y[3]);
     }
     if (e.sums) store(e.sums + c, load(e.sums + c) + sum);
   }

@@ -1,8 +1,13 @@
 // The cases of rcab.
 #include "tensor/rcab.h"
 
+#include <cmath>
+
+#include "cpu/cpu.h"
+#include "evaluate.h"
 #include "opcheck.h"
 #include "oracle.h"
+#include "tensor/program.h"
 
 namespace satin {
 namespace {
@@ -94,6 +99,52 @@ OPCHECK(rcab) {
   for (const Shape& image : {Shape{1, 8, 8, 16}, {2, 17, 9, 8}, {1, 37, 6, 5}, {1, 4, 18, 17}})
     add(image, 4, 0.2);
   return cases;
+}
+
+Tensors leaves_of(const Shape& image) {
+  Tensors x = {input(image)};
+  for (const Shape& shape : weight_shapes(image[3], image[3] / 4)) x.push_back(input(shape));
+  return x;
+}
+
+TEST_CASE("rcab: the fused kernel gives what its composition gives, at MGPNet's channels") {
+  for (const Shape& image : {Shape{1, 70, 40, 32}, {2, 18, 33, 64}, {1, 21, 24, 128}})
+    for (const cpu::Isa isa : cpu::available_isas()) {
+      CAPTURE(image[3]);
+      CAPTURE(cpu::name_of(isa));
+      testing::Random random(7);
+      const Tensors x = leaves_of(image);
+      const Tensor y = rcab(x[0], weights_of(x));
+      std::vector<testing::Bytes> bytes;
+      for (const Tensor& t : x) {
+        std::vector<double> values(static_cast<size_t>(t.size()));
+        const double size = t.rank() == 4 && t.shape()[0] == 3 ? 0.1 : 1;
+        for (double& v : values) v = random.uniform(-size, size);
+        bytes.push_back(testing::encode(values, DType::f32));
+      }
+      const auto run = [&](bool fuse) {
+        return testing::decode(
+            testing::run_program({y}, x, bytes, cpu::backend(isa), {}, {.fuse = fuse})[0],
+            DType::f32);
+      };
+      const std::vector<double> fused = run(true), composed = run(false);
+      double error = 0, squares = 0;
+      for (size_t i = 0; i < fused.size(); ++i) {
+        error += std::pow(fused[i] - composed[i], 2);  // a NaN stays
+        squares += std::pow(composed[i], 2);
+      }
+      CHECK(fused != composed);  // another way indeed
+      CHECK(error <= 1e-11 * squares);
+    }
+}
+
+TEST_CASE("rcab: nothing picture-sized is left inside") {
+  const Tensors x = leaves_of({1, 1024, 1024, 32});
+  const Tensor y = rcab(x[0], weights_of(x));
+  const Plan plan = plan_of({y}, cpu::backend());
+  CHECK(plan.steps.size() == 1);
+  CHECK(plan.arena_bytes < x[0].bytes() * 9 / 4);  // x, y and a quarter
+  CHECK(plan_of({y}, cpu::backend(), {.fuse = false}).arena_bytes > 3 * x[0].bytes());
 }
 
 TEST_CASE("rcab: errors") {

@@ -8,7 +8,7 @@
 namespace satin::cpu::SATIN_ISA {
 
 void adam_update(const Call& call) {
-  const auto [beta1, beta2, epsilon] = call.as<AdamAttrs>();
+  const auto a = call.as<AdamAttrs>();
   with_type(call.out[0].dtype, [&](auto type) {
     using T = decltype(type);
     const T *p = call.in[0].as<T>(), *grad = call.in[1].as<T>(), *m = call.in[2].as<T>(),
@@ -18,10 +18,10 @@ void adam_update(const Call& call) {
     const T scale = *call.in[6].as<T>();
     const bool skip = !std::isfinite(scale);
     // Bias corrections in f64: 1 - beta^t cancels for small t.
-    const T step = static_cast<T>(lr / (1 - std::pow(beta1, t)));
-    const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(beta2, t)));
-    const T b1 = static_cast<T>(beta1), b2 = static_cast<T>(beta2), eps = static_cast<T>(epsilon);
-    const T c1 = static_cast<T>(1 - beta1), c2 = static_cast<T>(1 - beta2);
+    const T step = static_cast<T>(lr / (1 - std::pow(a.beta1, t)));
+    const T correction = static_cast<T>(1 / std::sqrt(1 - std::pow(a.beta2, t)));
+    const T b1 = static_cast<T>(a.beta1), b2 = static_cast<T>(a.beta2), eps = static_cast<T>(a.eps);
+    const T c1 = static_cast<T>(1 - a.beta1), c2 = static_cast<T>(1 - a.beta2);
     const auto plain = [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T g = scale * grad[i], p1 = p[i], m1 = m[i], v1 = v[i];

@@ -43,6 +43,19 @@ SATIN_INLINE void store_part(T* p, Vec<T> x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = x[i];
 }
 
+/// Lanes of a, then of b, in any order.
+template <class T>
+SATIN_INLINE Vec<T> shuffled(Vec<T> a, Vec<T> b, typename VecTypes<T>::Index order) {
+#if defined(__clang__)
+  Vec<T> y;
+  for (int i = 0; i < kLanes<T>; ++i)
+    y[i] = order[i] < kLanes<T> ? a[order[i]] : b[order[i] - kLanes<T>];
+  return y;
+#else
+  return __builtin_shuffle(a, b, order);
+#endif
+}
+
 /// Lane i of the result is the sum of the lanes of v[i]; v is used up.  Every sum is the same tree,
 /// wherever its vector stands: lanes half a vector apart first.
 template <class T>
@@ -60,7 +73,7 @@ SATIN_INLINE Vec<T> sum_across(Vec<T>* v) {
       odd[i] = from + Span;
     }
     for (int i = 0; i < Span; ++i)
-      v[i] = __builtin_shuffle(v[i], v[i + Span], even) + __builtin_shuffle(v[i], v[i + Span], odd);
+      v[i] = shuffled<T>(v[i], v[i + Span], even) + shuffled<T>(v[i], v[i + Span], odd);
   };
   if constexpr (kCount >= 16) fold(std::integral_constant<int, 8>{});
   if constexpr (kCount >= 8) fold(std::integral_constant<int, 4>{});

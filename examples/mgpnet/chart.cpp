@@ -71,10 +71,8 @@ std::vector<Point> running_mean(const std::vector<Point>& points) {
   const size_t n = points.size(), reach = n / 40, run = (n + kColumns - 1) / kColumns;
   std::vector<Point> means;
   for (size_t i = 0;; i = std::min(i + run, n - 1)) {
-    // As far to both sides as both sides go: a lopsided mean would bend the curve at its ends.
-    const size_t r = std::min({reach, i, n - 1 - i});
-    means.push_back(
-        {points[i].x, (sums[i + r + 1] - sums[i - r]) / static_cast<double>(2 * r + 1)});
+    const size_t from = i - std::min(i, reach), to = std::min(i + reach, n - 1) + 1;
+    means.push_back({points[i].x, (sums[to] - sums[from]) / static_cast<double>(to - from)});
     if (i == n - 1) break;
   }
   return means;
@@ -104,7 +102,7 @@ std::vector<double> axis_ticks(double low, double high, bool logarithmic, int co
   }
   const double step = round_up((high - low) / count);
   for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i)
-    ticks.push_back(i * step);
+    ticks.push_back(i * step + 0.0);  // 0, not -0
   return ticks;
 }
 

@@ -19,6 +19,7 @@ void check_ticks(const std::vector<double>& got, const std::vector<double>& expe
 TEST_CASE("chart: ticks are round numbers, on a logarithmic axis spread as such") {
   check_ticks(axis_ticks(0, 10, false), {0, 2, 4, 6, 8, 10});
   check_ticks(axis_ticks(-0.3, 0.3, false), {-0.2, 0, 0.2});
+  CHECK(!std::signbit(axis_ticks(0, 1, false)[0]));
   check_ticks(axis_ticks(0.04, 3, true), {0.05, 0.1, 0.2, 0.5, 1, 2});
   check_ticks(axis_ticks(3e-3, 2e3, true), {0.01, 0.1, 1, 10, 100, 1000});
   check_ticks(axis_ticks(1.51, 1.9, true), {1.6, 1.7, 1.8, 1.9});

@@ -91,18 +91,21 @@ std::vector<double> axis_ticks(double low, double high, bool logarithmic, int co
   if (logarithmic) {
     for (const bool all : {true, false}) {
       ticks.clear();
-      for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10)
-        for (const double digit : {1.0, 2.0, 5.0})
-          if ((all || digit == 1) && digit * power >= low && digit * power <= high)
-            ticks.push_back(digit * power);
-      if (ticks.size() <= static_cast<size_t>(2 * count)) break;
+      const auto first = std::lround(std::floor(std::log10(low)));
+      for (long power = first; std::pow(10, power) <= high; ++power)
+        for (const double digit : {1.0, 2.0, 5.0}) {
+          const double tick = digit * std::pow(10, power);
+          if ((all || digit == 1) && tick >= low && tick <= high) ticks.push_back(tick);
+        }
+      if (ticks.size() <= 2 * static_cast<size_t>(count)) break;
     }
     if (ticks.size() >= 3) return ticks;
     ticks.clear();  // less than a decade: evenly spaced values do
   }
   const double step = round_up((high - low) / count);
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; ++i)
-    ticks.push_back(i * step + 0.0);  // 0, not -0
+  const auto first = std::llround(std::ceil(low / step - 1e-9)),
+             last = std::llround(std::floor(high / step + 1e-9));
+  for (auto i = first; i <= last; ++i) ticks.push_back(static_cast<double>(i) * step);
   return ticks;
 }
 

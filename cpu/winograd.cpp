@@ -10,18 +10,18 @@ namespace {
 /// The points and their powers.
 template <class T>
 struct Point {
-  static constexpr T a = static_cast<T>(0.70710678118654752440L);
-  static constexpr T b = static_cast<T>(1.41421356237309504880L);
-  static constexpr T a3 = static_cast<T>(0.35355339059327376220L);
-  static constexpr T b3 = static_cast<T>(2.82842712474619009760L);
+  static constexpr T kA = static_cast<T>(0.70710678118654752440L);
+  static constexpr T kB = static_cast<T>(1.41421356237309504880L);
+  static constexpr T kA3 = static_cast<T>(0.35355339059327376220L);
+  static constexpr T kB3 = static_cast<T>(2.82842712474619009760L);
 };
 
 /// t = B^T d
 template <class T>
 SATIN_INLINE void transform_in(const Vec<T> (&d)[6], Vec<T> (&t)[6]) {
   using P = Point<T>;
-  const Vec<T> even_a = d[4] - 2 * d[2], odd_a = P::a * d[3] - P::b * d[1];
-  const Vec<T> even_b = d[4] - T(0.5) * d[2], odd_b = P::b * d[3] - P::a * d[1];
+  const Vec<T> even_a = d[4] - 2 * d[2], odd_a = P::kA * d[3] - P::kB * d[1];
+  const Vec<T> even_b = d[4] - T(0.5) * d[2], odd_b = P::kB * d[3] - P::kA * d[1];
   t[0] = d[0] + (d[4] - T(2.5) * d[2]);
   t[1] = even_a + odd_a;
   t[2] = even_a - odd_a;
@@ -36,10 +36,10 @@ SATIN_INLINE void transform_weights(const Vec<T> (&g)[3], Vec<T> (&t)[6]) {
   using P = Point<T>;
   const Vec<T> even_a = g[0] + T(0.5) * g[2], even_b = g[0] + 2 * g[2];
   t[0] = g[0];
-  t[1] = (even_a + P::a * g[1]) * T(-1 / 1.5L);
-  t[2] = (even_a - P::a * g[1]) * T(-1 / 1.5L);
-  t[3] = (even_b + P::b * g[1]) * T(1 / 6.0L);
-  t[4] = (even_b - P::b * g[1]) * T(1 / 6.0L);
+  t[1] = (even_a + P::kA * g[1]) * T(-1 / 1.5L);
+  t[2] = (even_a - P::kA * g[1]) * T(-1 / 1.5L);
+  t[3] = (even_b + P::kB * g[1]) * T(1 / 6.0L);
+  t[4] = (even_b - P::kB * g[1]) * T(1 / 6.0L);
   t[5] = g[2];
 }
 
@@ -50,17 +50,17 @@ SATIN_INLINE void transform_out(const Vec<T> (&m)[6], Vec<T> (&y)[4]) {
   const Vec<T> even_a = m[1] + m[2], odd_a = m[1] - m[2];
   const Vec<T> even_b = m[3] + m[4], odd_b = m[3] - m[4];
   y[0] = m[0] + even_a + even_b;
-  y[1] = P::a * odd_a + P::b * odd_b;
+  y[1] = P::kA * odd_a + P::kB * odd_b;
   y[2] = T(0.5) * even_a + 2 * even_b;
-  y[3] = m[5] + P::a3 * odd_a + P::b3 * odd_b;
+  y[3] = m[5] + P::kA3 * odd_a + P::kB3 * odd_b;
 }
 
 /// t = A y
 template <class T>
 SATIN_INLINE void transform_grad(const Vec<T> (&y)[4], Vec<T> (&t)[6]) {
   using P = Point<T>;
-  const Vec<T> even_a = y[0] + T(0.5) * y[2], odd_a = P::a * y[1] + P::a3 * y[3];
-  const Vec<T> even_b = y[0] + 2 * y[2], odd_b = P::b * y[1] + P::b3 * y[3];
+  const Vec<T> even_a = y[0] + T(0.5) * y[2], odd_a = P::kA * y[1] + P::kA3 * y[3];
+  const Vec<T> even_b = y[0] + 2 * y[2], odd_b = P::kB * y[1] + P::kB3 * y[3];
   t[0] = y[0];
   t[1] = even_a + odd_a;
   t[2] = even_a - odd_a;
@@ -76,7 +76,7 @@ SATIN_INLINE void transform_weights_back(const Vec<T> (&m)[6], Vec<T> (&g)[3]) {
   const Vec<T> even_a = T(-1 / 1.5L) * (m[1] + m[2]), odd_a = T(-1 / 1.5L) * (m[1] - m[2]);
   const Vec<T> even_b = T(1 / 6.0L) * (m[3] + m[4]), odd_b = T(1 / 6.0L) * (m[3] - m[4]);
   g[0] = m[0] + even_a + even_b;
-  g[1] = P::a * odd_a + P::b * odd_b;
+  g[1] = P::kA * odd_a + P::kB * odd_b;
   g[2] = m[5] + T(0.5) * even_a + 2 * even_b;
 }
 

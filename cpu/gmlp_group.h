@@ -166,19 +166,30 @@ SATIN_INLINE Vec<T> gelu_vector(Vec<T> x) {
   }
 }
 
-/// GELU over what a tile has just written.
 template <class T>
-SATIN_INLINE void gelu_tile(T* c, int64_t c_row, int64_t rows, int64_t cols) {
+SATIN_INLINE Vec<T> gelu_slope_vector(Vec<T> x) {
+  if constexpr (sizeof(T) == 4) {
+    return vmath::gelu_slope(x);
+  } else {
+    for (int i = 0; i < kLanes<T>; ++i) x[i] = scalar::gelu_grad(x[i], T(1), BinaryAttrs{});
+    return x;
+  }
+}
+
+/// GELU over what a tile has just written, in place or to rows just as far apart.
+template <class T>
+SATIN_INLINE void gelu_tile(const T* c, T* to, int64_t row, int64_t rows, int64_t cols) {
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; j += kLanes<T>)
-      store(c + i * c_row + j, gelu_vector<T>(load(c + i * c_row + j)));
+      store(to + i * row + j, gelu_vector<T>(load(c + i * row + j)));
 }
 
 /// (x - mean) / standard deviation of padded rows of c values; V: vectors of a row, 0 if any
-/// number.  to(r, j, h) gets the vectors h of row r, padded with zeros, from column j on.
+/// number.  to(r, j, h) gets the vectors h of row r, padded with zeros, from column j on; rstds the
+/// factors if given.
 template <class T, int V, class To>
 SATIN_INLINE void normalize_rows_of(
-    const T* x, int64_t x_row, int64_t rows, int64_t c, T eps, To to) {
+    const T* x, int64_t x_row, int64_t rows, int64_t c, T eps, To to, T* rstds) {
   constexpr int kL = kLanes<T>;
   const int64_t padded = V > 0 ? V * kL : whole_vectors<T>(c);
   const T extent = static_cast<T>(c);
@@ -214,22 +225,68 @@ SATIN_INLINE void normalize_rows_of(
     for (int64_t r = 0; r < count; ++r) {
       const T* row = x + (first + r) * x_row;
       const Vec<T> m = splat<T>(mean[r]), s = splat<T>(rstd[r]);
+      if (rstds) rstds[first + r] = rstd[r];
       for (int64_t j = 0; j < padded; j += kL) to(first + r, j, centered(row, j, m) * s);
     }
   }
 }
 
 template <class T, class To>
-SATIN_INLINE void normalize_rows(const T* x, int64_t x_row, int64_t rows, int64_t c, T eps, To to) {
+SATIN_INLINE void normalize_rows(
+    const T* x, int64_t x_row, int64_t rows, int64_t c, T eps, To to, T* rstds = nullptr) {
   switch (c) {
     case 32:
-      return normalize_rows_of<T, 32 / kLanes<T>>(x, x_row, rows, c, eps, to);
+      return normalize_rows_of<T, 32 / kLanes<T>>(x, x_row, rows, c, eps, to, rstds);
     case 64:
-      return normalize_rows_of<T, 64 / kLanes<T>>(x, x_row, rows, c, eps, to);
+      return normalize_rows_of<T, 64 / kLanes<T>>(x, x_row, rows, c, eps, to, rstds);
     case 128:
-      return normalize_rows_of<T, 128 / kLanes<T>>(x, x_row, rows, c, eps, to);
+      return normalize_rows_of<T, 128 / kLanes<T>>(x, x_row, rows, c, eps, to, rstds);
     default:
-      return normalize_rows_of<T, 0>(x, x_row, rows, c, eps, to);
+      return normalize_rows_of<T, 0>(x, x_row, rows, c, eps, to, rstds);
+  }
+}
+
+/// The derivative: from g (the cotangent of h, times gamma if given) and h, both padded,
+/// to(r, j, d) gets rstd (g - mean(g) - h mean(g h)).
+template <class T, class To>
+SATIN_INLINE void normalize_back(const T* g,
+                                 int64_t g_row,
+                                 const T* h,
+                                 int64_t h_row,
+                                 const T* rstds,
+                                 const T* gamma,
+                                 int64_t rows,
+                                 int64_t c,
+                                 To to) {
+  constexpr int kL = kLanes<T>;
+  const int64_t padded = whole_vectors<T>(c);
+  const auto scaled = [&](int64_t r, int64_t j) __attribute__((always_inline)) {
+    const Vec<T> d = load(g + r * g_row + j);
+    return gamma ? load(gamma + j) * d : d;
+  };
+  T mean_g[kL], mean_gh[kL];
+  for (int64_t first = 0; first < rows; first += kL) {
+    const int64_t count = min_of(kL, rows - first);
+    Vec<T> sums_g[kL], sums_gh[kL];
+    for (int64_t r = 0; r < kL; ++r) {
+      const int64_t row = first + min_of(r, count - 1);
+      Vec<T> sum_g{}, sum_gh{};
+      for (int64_t j = 0; j < padded; j += kL) {
+        const Vec<T> d = scaled(row, j);
+        sum_g += d;
+        sum_gh += d * load(h + row * h_row + j);
+      }
+      sums_g[r] = sum_g;
+      sums_gh[r] = sum_gh;
+    }
+    store(mean_g, sum_across<T>(sums_g) / static_cast<T>(c));
+    store(mean_gh, sum_across<T>(sums_gh) / static_cast<T>(c));
+    for (int64_t r = 0; r < count; ++r) {
+      const int64_t row = first + r;
+      const Vec<T> s = splat<T>(rstds[row]), a = splat<T>(mean_g[r]), b = splat<T>(mean_gh[r]);
+      for (int64_t j = 0; j < padded; j += kL)
+        to(row, j, s * (scaled(row, j) - a - load(h + row * h_row + j) * b));
+    }
   }
 }
 
@@ -239,19 +296,21 @@ SATIN_INLINE void normalize_rows(const T* x, int64_t x_row, int64_t rows, int64_
 template <class T>
 class Gather {
  public:
-  /// Pixels of c elements from x to rows of `to`, to_row apart, in at most `turns` turns.
+  /// Pixels of c elements from x to rows of `to`, to_row apart, in at most `turns` turns; nothing
+  /// if there is no such group.
   Gather(const GroupPlaces& places,
          int64_t g,
          const T* x,
          int64_t c,
          T* to,
          int64_t to_row,
-         int64_t turns)
+         int64_t turns,
+         bool exists)
       : x_(x),
         c_(c),
         to_(to),
         to_row_(to_row),
-        left_(places.pixels()),
+        left_(exists ? places.pixels() : 0),
         few_(ceil_div(left_, max_of(1, turns - 1))),
         fetch_(places, g),
         copy_(places, g) {}

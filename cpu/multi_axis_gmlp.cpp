@@ -7,64 +7,13 @@
 // The affine parts of both layer norms live in W1 and Wi, Wo W2 is multiplied once per call.
 // The second branch adds onto what the first has written.
 //
-// Threads take pieces: fixed runs of groups with a slot of scratch each.
+// Threads take pieces: fixed runs of groups.
 #include "tensor/multi_axis_gmlp.h"
 
-#include <cmath>
-
-#include "cpu/gmlp_group.h"
-#include "tensor/layer_norm.h"
+#include "cpu/multi_axis_gmlp.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
-
-constexpr int64_t kPieces = 32;
-
-/// One branch: b channels, those from b0 on of W1's columns and W2's rows.
-template <class T>
-struct Branch {
-  int64_t c, b, b0, pixels;
-  bool first;  ///< writes y; otherwise adds to it
-  T eps;
-  const T *norm_gamma, *norm_beta, *w1, *b1, *w2, *b2;
-  const T *gmlp_gamma, *gmlp_beta, *wi, *bi, *gate_gamma, *gate_beta, *p, *pb, *wo, *bo;
-  GroupPlaces places;
-  const T* x;
-  T* y;
-};
-
-/// Branch k from the weights, the inputs behind x.
-template <class T>
-Branch<T> branch_of(std::span<const View> weights, int k) {
-  const auto at = [&](int i) { return weights[static_cast<size_t>(i)].template as<T>(); };
-  const int i = 6 + 10 * k;
-  Branch<T> w{};
-  w.c = weights[0].shape[0];
-  w.b = weights[static_cast<size_t>(i)].shape[0];
-  w.b0 = k * w.c;
-  w.pixels = weights[static_cast<size_t>(i + 7)].shape[0];
-  w.first = k == 0;
-  w.eps = static_cast<T>(LayerNormAttrs{}.eps);
-  w.norm_gamma = at(0), w.norm_beta = at(1), w.w1 = at(2), w.b1 = at(3), w.w2 = at(4), w.b2 = at(5);
-  w.gmlp_gamma = at(i), w.gmlp_beta = at(i + 1), w.wi = at(i + 2), w.bi = at(i + 3);
-  w.gate_gamma = at(i + 4), w.gate_beta = at(i + 5), w.p = at(i + 6), w.pb = at(i + 7);
-  w.wo = at(i + 8), w.bo = at(i + 9);
-  return w;
-}
-
-template <class T>
-Branch<T> branch_of(const Call& call, int k) {
-  const auto [branches, size] = call.as<MultiAxisGmlpAttrs>();
-  const Shape& image = call.in[0].shape;
-  const bool grid = branches == Branches::grid_and_block ? k == 0 : branches == Branches::grid;
-  Branch<T> w = branch_of<T>(call.in.subspan(1), k);
-  w.places = {image[0], image[1], image[2], size, grid};
-  w.x = call.in[0].as<T>();
-  w.y = call.out[0].as<T>();
-  return w;
-}
-
-int branches_of(std::span<const View> weights) { return weights.size() > 16 ? 2 : 1; }
 
 // --- the meaning -----------------------------------------------------------------------------
 
@@ -80,31 +29,6 @@ struct PlainSlot {
         row(from.take(2 * w.b)),
         out(from.take(2 * w.b)) {}
 };
-
-template <class T>
-void plain_layer_norm(T* y, const T* x, int64_t c, T eps, const T* gamma, const T* beta) {
-  T mean = 0, variance = 0;
-  for (int64_t i = 0; i < c; ++i) mean += x[i];
-  mean /= T(c);
-  for (int64_t i = 0; i < c; ++i) variance += (x[i] - mean) * (x[i] - mean);
-  const T rstd = T(1) / std::sqrt(variance / T(c) + eps);
-  for (int64_t i = 0; i < c; ++i) y[i] = gamma[i] * ((x[i] - mean) * rstd) + beta[i];
-}
-
-/// y = x w + bias for one row x of k values; w's rows lie `w_row` apart.
-template <class T>
-void plain_row(
-    T* y, const T* x, int64_t k, const T* w, int64_t w_row, int64_t cols, const T* bias) {
-  for (int64_t j = 0; j < cols; ++j) {
-    y[j] = bias ? bias[j] : T(0);
-    for (int64_t i = 0; i < k; ++i) y[j] += x[i] * w[i * w_row + j];
-  }
-}
-
-template <class T>
-void plain_gelu(T* x, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) x[i] = scalar::gelu(x[i], UnaryAttrs{});
-}
 
 template <class T>
 void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
@@ -135,79 +59,6 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
 
 // --- the fast way ----------------------------------------------------------------------------
 
-/// The weights of a branch as its products want them.
-template <class T>
-struct Packed {
-  Panels<T> w1, wa, wb, out;  ///< wa, wb: the halves of Wi; out: W2 over Wo W2
-  T *gate_gamma, *gate_beta;
-  T *p, *pb;  ///< blocks of a tile's rows, each along k; pb + 1
-
-  Packed() = default;
-  Packed(const Branch<T>& w, Carve<T>& from)
-      : w1(Panels<T>::take(from, w.c, w.b)),
-        wa(Panels<T>::take(from, w.b, w.b)),
-        wb(Panels<T>::take(from, w.b, w.b)),
-        out(Panels<T>::take(from, 2 * w.b, w.c)),
-        gate_gamma(from.take(wb.cols)),
-        gate_beta(from.take(wb.cols)),
-        p(from.take(w.pixels * w.pixels)),
-        pb(from.take(w.pixels)) {}
-
-  int64_t tasks(const Branch<T>& w) const {
-    return w1.count() + wa.count() + wb.count() + out.count() + p_blocks(w) + 1;
-  }
-
-  /// Packs one part.
-  void pack(const Branch<T>& w, int64_t task) const {
-    if (task < w1.count())
-      return pack_folded(w1, task * kTileCols<T>, w.w1 + w.b0, 2 * w.c, w.b, w.b1 + w.b0,
-                         w.norm_gamma, w.norm_beta);
-    task -= w1.count();
-    for (const Panels<T>* half : {&wa, &wb}) {
-      if (task < half->count())
-        return pack_folded(*half, task * kTileCols<T>, w.wi + (half == &wb ? w.b : 0), 2 * w.b, w.b,
-                           w.bi + (half == &wb ? w.b : 0), w.gmlp_gamma, w.gmlp_beta);
-      task -= half->count();
-    }
-    if (task < out.count()) return pack_out(w, task * kTileCols<T>);
-    task -= out.count();
-    if (task < p_blocks(w)) return pack_p(w, task);
-    copy_padded(gate_gamma, w.gate_gamma, w.b);
-    copy_padded(gate_beta, w.gate_beta, w.b);
-    for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + T(1);
-  }
-
- private:
-  static int64_t p_blocks(const Branch<T>& w) { return ceil_div(w.pixels, kTileRows); }
-  void pack_p(const Branch<T>& w, int64_t block) const {
-    const int64_t pixels = w.pixels, begin = pixels * block / p_blocks(w);
-    const int64_t rows = pixels * (block + 1) / p_blocks(w) - begin;
-    T* to = p + begin * pixels;
-    for (int64_t k = 0; k < pixels; ++k)
-      for (int64_t i = 0; i < rows; ++i) *to++ = w.p[(begin + i) * pixels + k];
-  }
-  void pack_out(const Branch<T>& w, int64_t j) const {
-    const int width = out.width(j), n = static_cast<int>(min_of(width, w.c - j));
-    T* bias = out.bias + j;
-    for (int i = 0; i < width; ++i) bias[i] = w.first && i < n ? w.b2[j + i] : T(0);
-    const Panels<T> w2{w.b, width, out.panel(j), bias};
-    pack_panel(w2.elements, w.w2 + w.b0 * w.c + j, w.c, 1, w.b, n, width);
-    T* product = w2.elements + w.b * width;
-    for (int64_t i = 0; i <= w.b; ++i) {  // the last row is the bias
-      double sums[kTileCols<T>] = {};
-      for (int64_t k = 0; k < w.b; ++k)
-        for (int l = 0; l < width; ++l)
-          sums[l] += static_cast<double>(i < w.b ? w.wo[i * w.b + k] : w.bo[k]) *
-                     static_cast<double>(w2.elements[k * width + l]);
-      for (int l = 0; l < width; ++l)
-        if (i < w.b)
-          product[i * width + l] = static_cast<T>(sums[l]);
-        else
-          bias[l] = static_cast<T>(static_cast<double>(bias[l]) + sums[l]);
-    }
-  }
-};
-
 template <class T>
 struct Slot {
   T* x[2];          ///< [S, c], of the group at work and of the next
@@ -237,7 +88,7 @@ void chunk(const Branch<T>& w,
            const T* x,
            int64_t begin,
            int64_t rows,
-           Gather<T>* next) {
+           Gather<T>& next) {
   const int64_t x_row = whole_vectors<T>(w.c), b_row = s.b.cols;
   const auto to_normed = [&](int64_t row) {
     return [ =, to = s.normed ](int64_t r, int64_t j, Vec<T> h) __attribute__((always_inline)) {
@@ -249,9 +100,9 @@ void chunk(const Branch<T>& w,
       for (int64_t j = 0; j < weights.cols; j += kTileCols<T>) {
         T* c = to + i * b_row + j;
         product_tile(a + i * a_row, a_row, weights, j, c, b_row, count);
-        gelu_tile(c, b_row, count, weights.width(j));
+        gelu_tile(c, c, b_row, count, weights.width(j));
       }
-      if (next) next->some();
+      next.some();
     });
   };
   T* u = s.u + begin * b_row;
@@ -324,7 +175,7 @@ void fast_group(const Branch<T>& w,
                 const Slot<T>& s,
                 const T* x,
                 int64_t g,
-                Gather<T>* next) {
+                Gather<T>& next) {
   for_even(0, w.pixels, kChunkRows,
            [&](int64_t begin, int64_t rows) { chunk(w, packed, s, x, begin, rows, next); });
   Walk soon(w.places, g), now(w.places, g);
@@ -342,33 +193,30 @@ void fast_group(const Branch<T>& w,
     fetch(min_of(left, rows / 2));
     left -= min_of(left, rows / 2);
     gate_rows(w, packed, s, begin, rows);
-    if (next) next->some();
+    next.some();
     fetch(min_of(left, rows - rows / 2));
     left -= min_of(left, rows - rows / 2);
     out_rows(w, packed, s, x, begin, rows, now);
   });
-  if (next) next->rest();
+  next.rest();
 }
 
 /// Groups [begin, end) of a branch.
 template <class T>
 void fast_groups(
     const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t begin, int64_t end) {
-  const int64_t turns = 4 * (w.pixels / kTileRows);
   const auto gather = [&](int64_t g) {
-    return Gather<T>(w.places, g, w.x, w.c, s.x[g % 2], packed.out.cols, turns);
+    return Gather<T>(w.places, g, w.x, w.c, s.x[g % 2], packed.out.cols, 4 * (w.pixels / kTileRows),
+                     g < end);
   };
-  if (begin < end) gather(begin).rest();
+  gather(begin).rest();
   for (int64_t g = begin; g < end; ++g) {
-    if (g + 1 == end) return fast_group<T>(w, packed, s, s.x[g % 2], g, nullptr);
     Gather<T> next = gather(g + 1);
-    fast_group(w, packed, s, s.x[g % 2], g, &next);
+    fast_group(w, packed, s, s.x[g % 2], g, next);
   }
 }
 
 // --- the call --------------------------------------------------------------------------------
-
-int64_t pieces_of(int64_t groups) { return min_of(groups, kPieces); }
 
 /// The weights of all branches, packed one behind the other.
 template <class T>
@@ -381,7 +229,7 @@ struct AllPacked {
   AllPacked(std::span<const View> weights, T* at) : branches(branches_of(weights)) {
     Carve<T> from(at);
     for (int k = 0; k < branches; ++k) {
-      branch[k] = branch_of<T>(weights, k);
+      branch[k] = Branch<T>(weights, k);
       packed[k] = Packed<T>(branch[k], from);
     }
     size = from.taken();
@@ -403,27 +251,27 @@ int64_t slot_size(const Branch<T>& w) {
   return max_of(fast.taken(), plain.taken());
 }
 
-/// Scratch: a slot for every piece, then the packed weights if they are not given.
+/// Scratch: a slot for every worker, then the packed weights if they are not given.
 template <class T>
 void run(const Call& call) {
   if (call.out[0].shape.size() == 0) return;
   const bool plain = call.exec->plain;
   T* slots = static_cast<T*>(call.scratch);
-  const int64_t size = slot_size(branch_of<T>(call, 0)),
-                groups = branch_of<T>(call, 0).places.count(), pieces = pieces_of(groups);
+  const int64_t size = slot_size(Branch<T>(call, 0)), groups = Branch<T>(call, 0).places.count(),
+                pieces = pieces_of(groups), workers = workers_of(groups);
   const AllPacked<T> weights(call.in.subspan(1),
-                             call.packed ? call.packed->as<T>() : slots + pieces * size);
+                             call.packed ? call.packed->as<T>() : slots + workers * size);
   if (!plain && !call.packed) weights.pack(call);
   for (int k = 0; k < weights.branches; ++k)
-    parallel_for(call, pieces, [&](int64_t piece) {
-      const Branch<T> w = branch_of<T>(call, k);
-      Carve<T> of_piece(slots + piece * size);
+    parallel_workers(call, workers, pieces, [&](int64_t worker, int64_t piece) {
+      const Branch<T> w(call, k);
+      Carve<T> of_worker(slots + worker * size);
       const int64_t begin = groups * piece / pieces, end = groups * (piece + 1) / pieces;
       if (plain) {
-        const PlainSlot<T> slot(w, of_piece);
+        const PlainSlot<T> slot(w, of_worker);
         for (int64_t g = begin; g < end; ++g) plain_group(w, slot, g);
       } else {
-        fast_groups(w, weights.packed[k], Slot<T>(w, of_piece), begin, end);
+        fast_groups(w, weights.packed[k], Slot<T>(w, of_worker), begin, end);
       }
     });
 }
@@ -438,9 +286,10 @@ int64_t multi_axis_gmlp_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const Branch<T> w = branch_of<T>(call, 0);
+    const Branch<T> w(call, 0);
     const int64_t packed = call.packed ? 0 : AllPacked<T>(call.in.subspan(1), nullptr).size;
-    bytes = (pieces_of(w.places.count()) * slot_size(w) + packed) * static_cast<int64_t>(sizeof(T));
+    bytes =
+        (workers_of(w.places.count()) * slot_size(w) + packed) * static_cast<int64_t>(sizeof(T));
   });
   return bytes;
 }

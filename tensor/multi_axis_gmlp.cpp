@@ -10,36 +10,64 @@
 namespace satin {
 namespace {
 
-void check(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs) {
-  constexpr Op kOp = Op::multi_axis_gmlp;
+void check(Op op, const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs) {
   if (!x || x.rank() != 4 || attrs.size < 1 || x.shape()[1] % attrs.size != 0 ||
       x.shape()[2] % attrs.size != 0)
-    fail(kOp, cat("x is ", x ? x.shape() : Shape{},
-                  ": it must be [N,H,W,C], both sides multiples of ", attrs.size));
+    fail(op, cat("x is ", x ? x.shape() : Shape{},
+                 ": it must be [N,H,W,C], both sides multiples of ", attrs.size));
   const int64_t c = x.shape()[3];
   const Tensor* list[] = {&w.norm_gamma, &w.norm_beta, &w.w1, &w.b1, &w.w2, &w.b2};
   const Shape expected[] = {{c}, {c}, {c, 2 * c}, {2 * c}, {2 * c, c}, {c}};
   const char* names[] = {"norm_gamma", "norm_beta", "w1", "b1", "w2", "b2"};
   for (int i = 0; i < 6; ++i)
     if (!*list[i] || list[i]->shape() != expected[i])
-      fail(kOp, cat("weight ", names[i], " must be ", expected[i], " for ", c, " channels"));
+      fail(op, cat("weight ", names[i], " must be ", expected[i], " for ", c, " channels"));
   const bool both = attrs.branches == Branches::grid_and_block;
   if (w.branches.size() != (both ? 2u : 1u))
-    fail(kOp, cat(w.branches.size(), " sets of branch weights for ", both ? 2 : 1, " branches"));
+    fail(op, cat(w.branches.size(), " sets of branch weights for ", both ? 2 : 1, " branches"));
   for (const GmlpWeights& branch : w.branches)
-    check_gmlp_weights(kOp, branch, both ? c : 2 * c, attrs.size);
+    check_gmlp_weights(op, branch, both ? c : 2 * c, attrs.size);
 }
 
 }  // namespace
 
-Tensor multi_axis_gmlp(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs) {
-  check(x, w, attrs);
-  Tensors inputs = {x, w.norm_gamma, w.norm_beta, w.w1, w.b1, w.w2, w.b2};
+Tensors list_of(const MultiAxisGmlpWeights& w) {
+  Tensors list = {w.norm_gamma, w.norm_beta, w.w1, w.b1, w.w2, w.b2};
   for (const GmlpWeights& branch : w.branches) {
-    const Tensors list = list_of(branch);
-    inputs.insert(inputs.end(), list.begin(), list.end());
+    const Tensors more = list_of(branch);
+    list.insert(list.end(), more.begin(), more.end());
   }
+  return list;
+}
+
+MultiAxisGmlpWeights multi_axis_gmlp_weights(const Tensors& list, size_t first, Branches branches) {
+  const Tensor* t = &list.at(first);
+  MultiAxisGmlpWeights w{t[0], t[1], t[2], t[3], t[4], t[5], {gmlp_weights(list, first + 6)}};
+  if (branches == Branches::grid_and_block) w.branches.push_back(gmlp_weights(list, first + 16));
+  return w;
+}
+
+Tensor multi_axis_gmlp(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs) {
+  check(Op::multi_axis_gmlp, x, w, attrs);
+  Tensors inputs = list_of(w);
+  inputs.insert(inputs.begin(), x);
   return make_tensor(Op::multi_axis_gmlp, attrs, inputs, x.shape());
+}
+
+Tensors multi_axis_gmlp_grad(const Tensor& x,
+                             const MultiAxisGmlpWeights& w,
+                             const Tensor& dy,
+                             MultiAxisGmlpAttrs attrs) {
+  constexpr Op kOp = Op::multi_axis_gmlp_grad;
+  check(kOp, x, w, attrs);
+  if (!dy || dy.shape() != x.shape()) fail(kOp, cat("dy must have the shape of x, ", x.shape()));
+  Tensors inputs = list_of(w);
+  int64_t elements = 0;
+  for (const Tensor& t : inputs) elements += t.size();
+  inputs.insert(inputs.begin(), x);
+  inputs.push_back(dy);
+  return outputs_of(make_node(kOp, Attrs(attrs), std::move(inputs),
+                              {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
 }
 
 Tensors compose::multi_axis_gmlp(const Node& node) {

@@ -26,8 +26,23 @@ struct MultiAxisGmlpWeights {
 
 /// y = x + W2 concat(gmlp_grid(u), gmlp_block(v)),  u, v = the halves of GELU(W1 LN(x))
 /// x, y: [N, H, W, C], H and W multiples of size; f32, f64
-/// gradient: of the composition
+/// gradient: multi_axis_gmlp_grad
 /// errors: extents that are no multiples of size; weights whose shapes do not fit
 Tensor multi_axis_gmlp(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxisGmlpAttrs attrs);
+
+/// {dx, dw} of multi_axis_gmlp: dw holds the cotangents of all weights, flat, one behind the other
+/// in the order of the structs (a branch's behind b2), so that there are two outputs for any number
+/// of branches
+/// x, dy: [N, H, W, C]; f32, f64
+/// gradient: by its composition, the derivative of multi_axis_gmlp's (so second order works)
+/// errors: those of multi_axis_gmlp; dy not of the shape of x
+Tensors multi_axis_gmlp_grad(const Tensor& x,
+                             const MultiAxisGmlpWeights& w,
+                             const Tensor& dy,
+                             MultiAxisGmlpAttrs attrs);
+
+/// The weights as a list in the operations' order, and back from position `first` of a list.
+Tensors list_of(const MultiAxisGmlpWeights& w);
+MultiAxisGmlpWeights multi_axis_gmlp_weights(const Tensors& list, size_t first, Branches branches);
 
 }  // namespace satin

@@ -161,7 +161,7 @@ TEST_CASE("fast copies agree with the plain loops") {
           });
 }
 
-TEST_CASE("fast multi_axis_gmlp agrees with the plain loops") {
+TEST_CASE("fast multi_axis_gmlp and its gradient agree with the plain loops") {
   const std::pair<Shape, int> shapes[] = {{{1, 16, 32, 32}, 16}, {{2, 16, 16, 64}, 16},
                                           {{1, 8, 16, 128}, 8},  {{1, 10, 5, 40}, 5},
                                           {{1, 16, 8, 31}, 4},   {{3, 12, 12, 33}, 12}};
@@ -174,16 +174,14 @@ TEST_CASE("fast multi_axis_gmlp agrees with the plain loops") {
             const int64_t c = image[3], b = both ? c : 2 * c, s = size * size;
             for (const Shape& shape : {image, Shape{c}, {c}, {c, 2 * c}, {2 * c}, {2 * c, c}, {c}})
               leaves.push_back(leaf(shape, t));
-            MultiAxisGmlpWeights w{leaves[1], leaves[2], leaves[3], leaves[4],
-                                   leaves[5], leaves[6], {}};
-            for (int k = 0; k < (both ? 2 : 1); ++k) {
-              const size_t first = leaves.size();
+            for (int k = 0; k < (both ? 2 : 1); ++k)
               for (const Shape& shape :
                    {Shape{b}, {b}, {b, 2 * b}, {2 * b}, {b}, {b}, {s, s}, {s}, {b, b}, {b}})
                 leaves.push_back(leaf(shape, t));
-              w.branches.push_back(gmlp_weights(leaves, first));
-            }
-            return {multi_axis_gmlp(leaves[0], w, {branches, size})};
+            const auto w = multi_axis_gmlp_weights(leaves, 1, branches);
+            leaves.push_back(leaf(image, t));
+            const Tensors d = multi_axis_gmlp_grad(leaves[0], w, leaves.back(), {branches, size});
+            return {multi_axis_gmlp(leaves[0], w, {branches, size}), d[0], d[1]};
           });
 }
 

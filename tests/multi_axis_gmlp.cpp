@@ -29,13 +29,6 @@ std::vector<Shape> weight_shapes(int64_t c, int64_t size, Branches branches) {
   return shapes;
 }
 
-MultiAxisGmlpWeights weights_of(const Tensors& x) {
-  MultiAxisGmlpWeights w{x[1], x[2], x[3], x[4], x[5], x[6], {}};
-  for (size_t first = 7; first < x.size(); first += 10)
-    w.branches.push_back(gmlp_weights(x, first));
-  return w;
-}
-
 Arrays multi_axis_oracle(const Arrays& x, MultiAxisGmlpAttrs attrs) {
   const int64_t c = x[0].shape[3];
   Array h = oracle::linear(oracle::layer_norm(x[0], x[1], x[2]), x[3], x[4]);
@@ -63,6 +56,86 @@ Arrays multi_axis_oracle(const Arrays& x, MultiAxisGmlpAttrs attrs) {
   return {y};
 }
 
+/// x: the inputs, then dy.
+Arrays multi_axis_grad_oracle(const Arrays& x, MultiAxisGmlpAttrs attrs) {
+  const int64_t c = x[0].shape[3];
+  const Array& dy = x.back();
+  const Array n = oracle::layer_norm(x[0], x[1], x[2]), t = oracle::linear(n, x[3], x[4]);
+  Array h = t, z = t;
+  for (double& value : h.data) value = oracle::gelu(value);
+  const bool both = attrs.branches == Branches::grid_and_block;
+  // Channels [from, from + n) of rows of 2c, and back.
+  const auto part = [&](const Array& rows, int64_t from) {
+    Array some = opcheck::zeros(x[0].shape);
+    for (int64_t i = 0; i < some.shape.size(); ++i) some[i] = rows[i / c * 2 * c + from + i % c];
+    return some;
+  };
+  const auto put = [&](Array& rows, int64_t from, const Array& some) {
+    for (int64_t i = 0; i < some.shape.size(); ++i) rows[i / c * 2 * c + from + i % c] = some[i];
+  };
+  if (both) {
+    put(z, 0, oracle::gmlp(part(h, 0), x, 7, true, attrs.size));
+    put(z, c, oracle::gmlp(part(h, c), x, 17, false, attrs.size));
+  } else {
+    z = oracle::gmlp(h, x, 7, attrs.branches == Branches::grid, attrs.size);
+  }
+  const Arrays d_out = oracle::linear_grad(z, x[5], dy);
+  Array dt = t;
+  Arrays of_branches;
+  if (both) {
+    for (const int64_t k : {0, 1}) {
+      Arrays d = oracle::gmlp_grad(part(h, k * c), x, 7 + 10 * static_cast<size_t>(k), k == 0,
+                                   attrs.size, part(d_out[0], k * c));
+      put(dt, k * c, d[0]);
+      of_branches.insert(of_branches.end(), d.begin() + 1, d.end());
+    }
+  } else {
+    Arrays d = oracle::gmlp_grad(h, x, 7, attrs.branches == Branches::grid, attrs.size, d_out[0]);
+    dt = d[0];
+    of_branches.assign(d.begin() + 1, d.end());
+  }
+  for (int64_t i = 0; i < t.shape.size(); ++i) dt[i] *= oracle::gelu_grad(t[i]);
+  const Arrays d_in = oracle::linear_grad(n, x[3], dt),
+               d_norm = oracle::layer_norm_grad(x[0], x[1], d_in[0]);
+  Array dx = dy;
+  for (int64_t i = 0; i < dx.shape.size(); ++i) dx[i] += d_norm[0][i];
+  Arrays weights = {d_norm[1], d_norm[2], d_in[1], d_in[2], d_out[1], d_out[2]};
+  weights.insert(weights.end(), of_branches.begin(), of_branches.end());
+  Array flat;
+  for (const Array& d : weights) flat.data.insert(flat.data.end(), d.data.begin(), d.data.end());
+  flat.shape = {static_cast<int64_t>(flat.data.size())};
+  return {dx, flat};
+}
+
+OPCHECK(multi_axis_gmlp_grad) {
+  Cases cases;
+  const auto add = [&](const Shape& image, int size) {
+    for (const Branches branches : {Branches::grid_and_block, Branches::grid, Branches::block}) {
+      Case c;
+      c.in = {{.shape = image}};
+      for (const Shape& shape : weight_shapes(image[3], size, branches))
+        c.in.push_back({.shape = shape, .low = -1, .high = 1});
+      c.in.push_back({.shape = image, .linear = true});
+      c.step = 2e-4;
+      c.build = [=](const Tensors& x) {
+        return multi_axis_gmlp_grad(x[0], multi_axis_gmlp_weights(x, 1, branches), x.back(),
+                                    {branches, size});
+      };
+      c.oracle = [=](const Arrays& x) { return multi_axis_grad_oracle(x, {branches, size}); };
+      cases.push_back(std::move(c));
+    }
+  };
+  // Fewer channels make some row's variance so small that f32 loses the derivative.
+  add({1, 2, 2, 6}, 2);
+  add({1, 4, 4, 5}, 2);
+  add({2, 2, 4, 6}, 2);
+  add({1, 3, 3, 7}, 3);
+  add({1, 1, 2, 5}, 1);
+  add({1, 2, 6, 6}, 2);
+  add({1, 4, 2, 8}, 2);
+  return cases;
+}
+
 OPCHECK(multi_axis_gmlp) {
   Cases cases;
   const auto add = [&](const Shape& image, int size) {
@@ -73,7 +146,8 @@ OPCHECK(multi_axis_gmlp) {
         c.in.push_back({.shape = shape, .low = -1, .high = 1});
       c.step = 2e-4;
       c.build = [=](const Tensors& x) {
-        return Tensors{multi_axis_gmlp(x[0], weights_of(x), {branches, size})};
+        return Tensors{
+            multi_axis_gmlp(x[0], multi_axis_gmlp_weights(x, 1, branches), {branches, size})};
       };
       c.oracle = [=](const Arrays& x) { return multi_axis_oracle(x, {branches, size}); };
       cases.push_back(std::move(c));
@@ -97,7 +171,8 @@ TEST_CASE("multi_axis_gmlp: one step, and scratch that does not grow with the pi
     Tensors all = {x};
     for (const Shape& shape : weight_shapes(32, 16, Branches::grid_and_block))
       all.push_back(parameter(shape, DType::f32, ""));
-    return plan_of({multi_axis_gmlp(x, weights_of(all), {Branches::grid_and_block, 16})},
+    return plan_of({multi_axis_gmlp(x, multi_axis_gmlp_weights(all, 1, Branches::grid_and_block),
+                                    {Branches::grid_and_block, 16})},
                    cpu::backend());
   };
   const Plan small = plan(128), large = plan(512);
@@ -114,7 +189,8 @@ TEST_CASE("multi_axis_gmlp: NaN in a pixel or a weight reaches what depends on i
     all.push_back(input(shape, DType::f64));
   for (const Tensor& t : all) values.emplace_back(static_cast<size_t>(t.size()), 0.5);
   values[0][0] = std::nan("");
-  const Tensor y = multi_axis_gmlp(x, weights_of(all), {Branches::block, 2});
+  const Tensor y =
+      multi_axis_gmlp(x, multi_axis_gmlp_weights(all, 1, Branches::block), {Branches::block, 2});
   const auto at_pixel = testing::values_of({y}, all, values)[0];
   for (const int pixel : {0, 1, 4, 5}) CHECK(std::isnan(at_pixel[static_cast<size_t>(3 * pixel)]));
   CHECK(!std::isnan(at_pixel[3 * 2]));
@@ -131,8 +207,9 @@ TEST_CASE("multi_axis_gmlp: errors") {
   Tensors x = {input({1, 4, 4, 3})};
   for (const Shape& shape : weight_shapes(3, 2, Branches::grid_and_block))
     x.push_back(input(shape));
+  const Branches given = Branches::grid_and_block;
   const auto call = [&](const Tensors& t, Branches branches, int size) {
-    return [=] { multi_axis_gmlp(t[0], weights_of(t), {branches, size}); };
+    return [=] { multi_axis_gmlp(t[0], multi_axis_gmlp_weights(t, 1, given), {branches, size}); };
   };
   call(x, Branches::grid_and_block, 2)();
   opcheck::expect_error(
@@ -146,6 +223,11 @@ TEST_CASE("multi_axis_gmlp: errors") {
   wrong = x;
   wrong[13] = input({1});
   opcheck::expect_error(call(wrong, Branches::grid_and_block, 2), "weight p is [1]");
+  opcheck::expect_error(
+      [&] {
+        multi_axis_gmlp_grad(x[0], multi_axis_gmlp_weights(x, 1, given), x[1], {given, 2});
+      },
+      "multi_axis_gmlp_grad: dy must have the shape of x, [1,4,4,3]");
 }
 
 }  // namespace

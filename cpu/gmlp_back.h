@@ -1,0 +1,352 @@
+// The way back through a group of a gMLP branch: weights turned, a group's rows, what is summed
+// over groups, and the steps; start reading at BackGroup::run().  The formulas stand at the top of
+// multi_axis_gmlp_grad.cpp.
+#pragma once
+
+#include "cpu/multi_axis_gmlp.h"
+
+namespace satin::cpu::SATIN_ISA {
+
+/// Weights turned for the way back.  The biases are zeros.
+template <class T>
+struct TurnedWeights {
+  Panels<T> w2, wow2, wi, w1;  ///< to b, b, b and c columns
+  T* p;                        ///< P', in blocks of a tile's rows, each along k
+
+  TurnedWeights(const Branch<T>& w, Carve<T>& from)
+      : w2(Panels<T>::take(from, w.c, w.b)),
+        wow2(Panels<T>::take(from, w.c, w.b)),
+        wi(Panels<T>::take(from, 2 * w.b, w.b)),
+        w1(Panels<T>::take(from, w.b, w.c)),
+        p(from.take(w.pixels * w.pixels)) {}
+
+  int64_t p_blocks(const Branch<T>& w) const { return ceil_div(w.pixels, kTileRows); }
+  int64_t tasks(const Branch<T>& w) const { return 3 * w2.count() + w1.count() + p_blocks(w); }
+
+  void pack(const Branch<T>& w, int64_t task) const {
+    const int64_t n = w2.count();
+    if (task < n) return pack_turned(w2, task, w.w2 + w.b0 * w.c, w.c, w.b, nullptr);
+    if (task < 2 * n) return pack_product(w, (task - n) * kTileCols<T>);
+    if (task < 3 * n) return pack_turned(wi, task - 2 * n, w.wi, 2 * w.b, w.b, w.gmlp_gamma);
+    task -= 3 * n;
+    if (task < w1.count()) return pack_turned(w1, task, w.w1 + w.b0, 2 * w.c, w.c, w.norm_gamma);
+    task -= w1.count();
+    const int64_t begin = w.pixels * task / p_blocks(w);
+    const int64_t rows = w.pixels * (task + 1) / p_blocks(w) - begin;
+    T* to = p + begin * w.pixels;
+    for (int64_t k = 0; k < w.pixels; ++k)
+      for (int64_t i = 0; i < rows; ++i) *to++ = w.p[k * w.pixels + begin + i];
+  }
+
+ private:
+  /// Column j of `to` is row j of b, times scale[j] if given.
+  void pack_turned(const Panels<T>& to,
+                   int64_t panel,
+                   const T* b,
+                   int64_t b_row,
+                   int64_t cols,
+                   const T* scale) const {
+    const int64_t j = panel * kTileCols<T>;
+    const int width = to.width(j), n = static_cast<int>(min_of(width, cols - j));
+    for (int i = 0; i < width; ++i) to.bias[j + i] = 0;
+    pack_panel(to.panel(j), b + j * b_row, 1, b_row, to.k, n, width);
+    if (scale)
+      for (int64_t k = 0; k < to.k; ++k)
+        for (int i = 0; i < n; ++i) to.panel(j)[k * width + i] *= scale[j + i];
+  }
+  void pack_product(const Branch<T>& w, int64_t j) const {
+    const int width = wow2.width(j), n = static_cast<int>(min_of(width, w.b - j));
+    T* panel = wow2.panel(j);
+    for (int i = 0; i < width; ++i) wow2.bias[j + i] = 0;
+    for (int64_t begin = 0; begin < w.c; begin += kTileCols<T>) {
+      const int64_t count = min_of(kTileCols<T>, w.c - begin);
+      for (int i = 0; i < width; ++i) {
+        double sums[kTileCols<T>] = {};
+        for (int64_t k = 0; i < n && k < w.b; ++k)
+          for (int64_t l = 0; l < count; ++l)
+            sums[l] += static_cast<double>(w.wo[(j + i) * w.b + k]) *
+                       static_cast<double>(w.w2[(w.b0 + k) * w.c + begin + l]);
+        for (int64_t l = 0; l < count; ++l)
+          panel[(begin + l) * width + i] = static_cast<T>(sums[l]);
+      }
+    }
+  }
+};
+
+/// Rows of a group (b columns unless said otherwise), and one block of rows of any width.
+template <class T>
+struct BackSlot {
+  int64_t c_row, b_row, s_row;
+  T *x, *dy[2];  ///< c columns; dy of the group at work and of the next
+  T* xh;         ///< c columns
+  T *t1, *uh, *t2, *bh, *bn, *gate, *du, *dm;  ///< t2: the rows of a, then those of b
+  T* u;                                        ///< later LN(b)', b rows of S columns
+  T *raw, *sums, *more;
+  T *r1, *r2, *r3;  ///< factors of the layer norms
+
+  BackSlot(const Branch<T>& w, Carve<T>& from)
+      : c_row(whole_vectors<T>(w.c)),
+        b_row(whole_vectors<T>(w.b)),
+        s_row(whole_vectors<T>(w.pixels)) {
+    const int64_t s = w.pixels, longest = max_of(b_row, c_row);
+    for (T** rows : {&x, &dy[0], &dy[1], &xh}) *rows = from.take(s * c_row);
+    for (T** rows : {&t1, &uh, &bh, &bn, &gate, &du, &dm}) *rows = from.take(s * b_row);
+    t2 = from.take(2 * s * b_row);
+    u = from.take(max_of(s * b_row, w.b * s_row));
+    raw = from.take(kChunkRows * longest);
+    sums = from.take(kTileRows * longest);
+    more = from.take(kTileRows * longest);
+    for (T** factors : {&r1, &r2, &r3}) *factors = from.take(s);
+  }
+};
+
+/// What is summed over all pixels; rows padded like those of a BackSlot.
+template <class T>
+struct BackSums {
+  T *u_dy, *gate_dy, *dy;     ///< [b, c], [b, c], [c]
+  T *p, *pb;                  ///< [S, S], [S]
+  T *gate_gamma, *gate_beta;  ///< [b]
+  T *uh_dt2[2], *dt2[2];      ///< [b, b], [b]: of a, of b
+  T *xh_dt1, *dt1;            ///< [c, b], [b]
+
+  BackSums(const Branch<T>& w, Carve<T>& from) {
+    const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b),
+                  s_row = whole_vectors<T>(w.pixels);
+    u_dy = from.take(w.b * c_row), gate_dy = from.take(w.b * c_row), dy = from.take(c_row);
+    p = from.take(w.pixels * s_row), pb = from.take(w.pixels);
+    gate_gamma = from.take(b_row), gate_beta = from.take(b_row);
+    for (int i : {0, 1}) uh_dt2[i] = from.take(w.b * b_row), dt2[i] = from.take(b_row);
+    xh_dt1 = from.take(w.c * b_row), dt1 = from.take(b_row);
+  }
+};
+
+/// c (+)= a' b for rows of S pixels each: c is [rows, cols], a and b have rows a_row and b_row
+/// long.
+template <class T>
+void add_product_over_pixels(
+    const T* a, int64_t a_row, int64_t rows, const T* b, int64_t b_row, int64_t pixels, T* c) {
+  for (int64_t j = 0; j < b_row; j += kTileCols<T>)
+    for_even(0, rows, kTileRows, [&](int64_t i, int64_t count) {
+      Tile<T> t{};
+      t.a = a + i;
+      t.a_row = 1;
+      t.a_k = a_row;
+      t.b = b + j;
+      t.b_k = b_row;
+      t.len = pixels;
+      t.c = c + i * b_row + j;
+      t.c_row = b_row;
+      t.rows = static_cast<int>(count);
+      t.cols = static_cast<int>(min_of(kTileCols<T>, b_row - j));
+      t.add = true;
+      tile(t);
+    });
+}
+
+/// c = a block of P or P' times rows of all pixels.
+template <class T>
+void mix(const T* block, int64_t rows, int64_t pixels, const T* b, int64_t b_row, T* c) {
+  for (int64_t j = 0; j < b_row; j += kTileCols<T>) {
+    Tile<T> t{};
+    t.a = block;
+    t.a_row = 1;
+    t.a_k = rows;
+    t.b = b + j;
+    t.b_k = b_row;
+    t.len = pixels;
+    t.c = c + j;
+    t.c_row = b_row;
+    t.rows = static_cast<int>(rows);
+    t.cols = static_cast<int>(min_of(kTileCols<T>, b_row - j));
+    tile(t);
+  }
+}
+
+template <class T>
+SATIN_INLINE void product_rows(const T* a,
+                               int64_t a_row,
+                               const Panels<T>& b,
+                               T* c,
+                               int64_t rows,
+                               int64_t runs = 1,
+                               int64_t a_run = 0) {
+  for (int64_t j = 0; j < b.cols; j += kTileCols<T>)
+    product_tile(a, a_row, b, j, c + j, b.cols, rows, runs, a_run);
+}
+
+template <class T>
+SATIN_INLINE void add_to(T* sum, Vec<T> x) {
+  store(sum, load(sum) + x);
+}
+
+template <class T>
+struct BackGroup {
+  const Branch<T>& w;
+  const Packed<T>& packed;
+  const TurnedWeights<T>& turned;
+  const BackSlot<T>& s;
+  const BackSums<T>& sums;
+
+  /// Rows [begin, begin + rows) up to LN(b), everything kept.
+  void forward(const T* x, int64_t begin, int64_t rows) const {
+    const int64_t c_row = s.c_row, b_row = s.b_row, at = begin * b_row;
+    const auto rows_of = [](T* to, int64_t row) {
+      return [=](int64_t r, int64_t j, Vec<T> h) __attribute__((always_inline)) {
+        store(to + r * row + j, h);
+      };
+    };
+    const auto products = [&](const T* a, int64_t a_row, const Panels<T>& weights, T* to, T* gelu) {
+      for_even(0, rows, kTileRows, [&](int64_t i, int64_t count) {
+        product_rows(a + i * a_row, a_row, weights, to + i * b_row, count);
+        gelu_tile(to + i * b_row, gelu + i * b_row, b_row, count, b_row);
+      });
+    };
+    T *xh = s.xh + begin * c_row, *uh = s.uh + at;
+    normalize_rows(x + begin * c_row, c_row, rows, w.c, w.eps, rows_of(xh, c_row), s.r1 + begin);
+    products(xh, c_row, packed.w1, s.t1 + at, s.u + at);
+    normalize_rows(s.u + at, b_row, rows, w.b, w.eps, rows_of(uh, b_row), s.r2 + begin);
+    products(uh, b_row, packed.wa, s.t2 + at, s.gate + at);
+    products(uh, b_row, packed.wb, s.t2 + w.pixels * b_row + at, s.raw);
+    normalize_rows(
+        s.raw, b_row, rows, w.b, w.eps,
+        [&](int64_t r, int64_t j, Vec<T> h) __attribute__((always_inline)) {
+          store(s.bh + at + r * b_row + j, h);
+          store(s.bn + at + r * b_row + j,
+                load(packed.gate_gamma + j) * h + load(packed.gate_beta + j));
+        },
+        s.r3 + begin);
+  }
+
+  /// a and dy to the gate, du, dm and dt2 of a; at most a tile's rows.
+  void gate(const T* dy, int64_t begin, int64_t rows) const {
+    const int64_t b_row = s.b_row, at = begin * b_row;
+    mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, s.sums);
+    product_rows(dy + begin * s.c_row, s.c_row, turned.w2, s.du + at, rows);
+    product_rows(dy + begin * s.c_row, s.c_row, turned.wow2, s.more, rows);
+    for (int64_t i = 0; i < rows; ++i) {
+      T *a = s.gate + at + i * b_row, *t2 = s.t2 + at + i * b_row, *dm = s.dm + at + i * b_row;
+      const T *m_row = s.sums + i * b_row, *dgate_row = s.more + i * b_row;
+      const Vec<T> pb = splat<T>(packed.pb[begin + i]);
+      Vec<T> dpb{};
+      for (int64_t j = 0; j < b_row; j += kLanes<T>) {
+        const Vec<T> m = load(m_row + j) + pb, dgate = load(dgate_row + j), av = load(a + j);
+        const Vec<T> dmv = dgate * av, d = dgate * m * gelu_slope_vector<T>(load(t2 + j));
+        dpb += dmv;
+        store(dm + j, dmv);
+        store(a + j, av * m);
+        store(t2 + j, d);
+        add_to(sums.dt2[0] + j, d);
+      }
+      sums.pb[begin + i] += sum_lanes<T>(dpb);
+    }
+  }
+
+  /// dLN(b) to dt2 of b.
+  void mixed(int64_t begin, int64_t rows) const {
+    const int64_t b_row = s.b_row, at = begin * b_row;
+    mix(turned.p + begin * w.pixels, rows, w.pixels, s.dm, b_row, s.sums);
+    T* t2 = s.t2 + w.pixels * b_row + at;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < b_row; j += kLanes<T>) {
+        const Vec<T> d = load(s.sums + i * b_row + j);
+        add_to(sums.gate_gamma + j, d * load(s.bh + at + i * b_row + j));
+        add_to(sums.gate_beta + j, d);
+      }
+    normalize_back(
+        s.sums, b_row, s.bh + at, b_row, s.r3 + begin, packed.gate_gamma, rows,
+        w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
+          T* t = t2 + r * b_row + j;
+          const Vec<T> dt = d * gelu_slope_vector<T>(load(t));
+          store(t, dt);
+          add_to(sums.dt2[1] + j, dt);
+        });
+  }
+
+  /// dt2 and du to dt1.
+  void middle(int64_t begin, int64_t rows) const {
+    const int64_t b_row = s.b_row, at = begin * b_row;
+    product_rows(s.t2 + at, b_row, turned.wi, s.sums, rows, 2, w.pixels * b_row);
+    normalize_back(
+        s.sums, b_row, s.uh + at, b_row, s.r2 + begin, static_cast<const T*>(nullptr), rows,
+        w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
+          T* t = s.t1 + at + r * b_row + j;
+          const Vec<T> dt = (load(s.du + at + r * b_row + j) + d) * gelu_slope_vector<T>(load(t));
+          store(t, dt);
+          add_to(sums.dt1 + j, dt);
+        });
+  }
+
+  /// dt1 to dx; the first branch adds dy.
+  void out(const T* dy, int64_t begin, int64_t rows, Walk& places) const {
+    const int64_t c_row = s.c_row;
+    product_rows(s.t1 + begin * s.b_row, s.b_row, turned.w1, s.sums, rows);
+    normalize_back(
+        s.sums, c_row, s.xh + begin * c_row, c_row, s.r1 + begin, static_cast<const T*>(nullptr),
+        rows, w.c, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
+          store(s.more + r * c_row + j, d);
+        });
+    for (int64_t i = 0; i < rows; ++i) {
+      const T* d = s.more + i * c_row;
+      T* dx = w.y + places.take() * w.c;
+      const T* from = w.first ? dy + (begin + i) * c_row : dx;
+      int64_t j = 0;
+      for (; j + kLanes<T> <= w.c; j += kLanes<T>) store(dx + j, load(from + j) + load(d + j));
+      for (; j < w.c; ++j) dx[j] = from[j] + d[j];
+    }
+  }
+
+  /// Group g, whose x and dy are gathered; those of the next one come meanwhile.
+  void run(const T* dy, int64_t g, Gather<T>& next_x, Gather<T>& next_dy) const {
+    const int64_t pixels = w.pixels, b_row = s.b_row;
+    const auto blocks = [&](auto f) {
+      for_even(0, pixels, kTileRows, [&](int64_t begin, int64_t rows) {
+        f(begin, rows);
+        next_x.some();
+        next_dy.some();
+      });
+    };
+    for_even(0, pixels, kChunkRows,
+             [&](int64_t begin, int64_t rows) { forward(s.x, begin, rows); });
+    blocks([&](int64_t begin, int64_t rows) { gate(dy, begin, rows); });
+    for (int64_t j = 0; j < s.c_row; j += kLanes<T>) {
+      Vec<T> sum{};
+      for (int64_t i = 0; i < pixels; ++i) sum += load(dy + i * s.c_row + j);
+      add_to(sums.dy + j, sum);
+    }
+    add_product_over_pixels(s.u, b_row, w.b, dy, s.c_row, pixels, sums.u_dy);
+    add_product_over_pixels(s.gate, b_row, w.b, dy, s.c_row, pixels, sums.gate_dy);
+    const Panels<T> turned_b{w.b, s.s_row, s.u, nullptr};
+    for (int64_t j = 0; j < s.s_row; j += kTileCols<T>) {
+      const int width = turned_b.width(j);
+      pack_panel(turned_b.panel(j), s.bn + j * b_row, 1, b_row, w.b,
+                 static_cast<int>(min_of(width, pixels - j)), width);
+      for_even(0, pixels, kTileRows, [&](int64_t begin, int64_t rows) {
+        Tile<T> t{};
+        t.a = s.dm + begin * b_row;
+        t.a_row = b_row;
+        t.a_k = 1;
+        t.b = turned_b.panel(j);
+        t.b_k = width;
+        t.len = w.b;
+        t.c = sums.p + begin * s.s_row + j;
+        t.c_row = s.s_row;
+        t.rows = static_cast<int>(rows);
+        t.cols = width;
+        t.add = true;
+        tile(t);
+      });
+    }
+    blocks([&](int64_t begin, int64_t rows) { mixed(begin, rows); });
+    for (int half : {0, 1})
+      add_product_over_pixels(s.uh, b_row, w.b, s.t2 + half * pixels * b_row, b_row, pixels,
+                              sums.uh_dt2[half]);
+    blocks([&](int64_t begin, int64_t rows) { middle(begin, rows); });
+    add_product_over_pixels(s.xh, s.c_row, w.c, s.t1, b_row, pixels, sums.xh_dt1);
+    Walk places(w.places, g);
+    blocks([&](int64_t begin, int64_t rows) { out(dy, begin, rows, places); });
+    next_x.rest();
+    next_dy.rest();
+  }
+};
+
+}  // namespace satin::cpu::SATIN_ISA

@@ -1,0 +1,170 @@
+// A branch of the multi-axis gMLP, its weights as given and as packed for products, and the rows of
+// the plain loops: what the kernels of multi_axis_gmlp and of its gradient share.
+#pragma once
+
+#include <cmath>
+
+#include "cpu/gmlp_group.h"
+#include "tensor/layer_norm.h"
+#include "tensor/multi_axis_gmlp.h"
+
+namespace satin::cpu::SATIN_ISA {
+
+/// Groups are shared out in this many pieces at most, whatever the number of threads, and worked at
+/// by this many at a time at most.
+inline int64_t pieces_of(int64_t groups) { return min_of(groups, 32); }
+inline int64_t workers_of(int64_t groups) { return min_of(groups, 16); }
+
+/// What belongs to one branch of a list of weights (or of their cotangents).
+template <class Pointer>
+struct BranchWeights {
+  Pointer norm_gamma, norm_beta, w1, b1, w2, b2;
+  Pointer gmlp_gamma, gmlp_beta, wi, bi, gate_gamma, gate_beta, p, pb, wo, bo;
+
+  BranchWeights() = default;
+  BranchWeights(std::span<const View> list, int k) {
+    Pointer* const shared[] = {&norm_gamma, &norm_beta, &w1, &b1, &w2, &b2};
+    Pointer* const own[] = {&gmlp_gamma, &gmlp_beta, &wi, &bi, &gate_gamma,
+                            &gate_beta,  &p,         &pb, &wo, &bo};
+    for (size_t i = 0; i < 6; ++i) *shared[i] = static_cast<Pointer>(list[i].data);
+    for (size_t i = 0; i < 10; ++i)
+      *own[i] = static_cast<Pointer>(list[6 + 10 * static_cast<size_t>(k) + i].data);
+  }
+};
+
+/// One branch: b channels, those from b0 on of W1's columns and W2's rows.
+template <class T>
+struct Branch : BranchWeights<const T*> {
+  int64_t c, b, b0, pixels;
+  bool first;  ///< writes y; otherwise adds to it
+  T eps;
+  GroupPlaces places;
+  const T* x;
+  T* y;
+
+  Branch() = default;
+  /// From the inputs behind x alone.
+  Branch(std::span<const View> weights, int k) : BranchWeights<const T*>(weights, k) {
+    const size_t i = 6 + 10 * static_cast<size_t>(k);
+    c = weights[0].shape[0];
+    b = weights[i].shape[0];
+    b0 = k * c;
+    pixels = weights[i + 7].shape[0];
+    first = k == 0;
+    eps = static_cast<T>(LayerNormAttrs{}.eps);
+  }
+  Branch(const Call& call, int k) : Branch(call.in.subspan(1), k) {
+    const auto attrs = call.as<MultiAxisGmlpAttrs>();
+    const Shape& image = call.in[0].shape;
+    const bool grid =
+        attrs.branches == Branches::grid_and_block ? k == 0 : attrs.branches == Branches::grid;
+    places = {image[0], image[1], image[2], attrs.size, grid};
+    x = call.in[0].as<T>();
+    y = call.out[0].as<T>();
+  }
+};
+
+inline int branches_of(std::span<const View> weights) { return weights.size() > 16 ? 2 : 1; }
+
+/// The weights of a branch as its products want them.  The affine parts of the layer norms are
+/// folded into the products behind them; what is folded is rounded once.
+template <class T>
+struct Packed {
+  Panels<T> w1, wa, wb, out;  ///< wa, wb: the halves of Wi; out: W2 over Wo W2
+  T *gate_gamma, *gate_beta;
+  T *p, *pb;  ///< blocks of a tile's rows, each along k; pb + 1
+
+  Packed() = default;
+  Packed(const Branch<T>& w, Carve<T>& from)
+      : w1(Panels<T>::take(from, w.c, w.b)),
+        wa(Panels<T>::take(from, w.b, w.b)),
+        wb(Panels<T>::take(from, w.b, w.b)),
+        out(Panels<T>::take(from, 2 * w.b, w.c)),
+        gate_gamma(from.take(wb.cols)),
+        gate_beta(from.take(wb.cols)),
+        p(from.take(w.pixels * w.pixels)),
+        pb(from.take(w.pixels)) {}
+
+  int64_t tasks(const Branch<T>& w) const {
+    return w1.count() + wa.count() + wb.count() + out.count() + p_blocks(w) + 1;
+  }
+
+  /// Packs one part.
+  void pack(const Branch<T>& w, int64_t task) const {
+    if (task < w1.count())
+      return pack_folded(w1, task * kTileCols<T>, w.w1 + w.b0, 2 * w.c, w.b, w.b1 + w.b0,
+                         w.norm_gamma, w.norm_beta);
+    task -= w1.count();
+    for (const Panels<T>* half : {&wa, &wb}) {
+      if (task < half->count())
+        return pack_folded(*half, task * kTileCols<T>, w.wi + (half == &wb ? w.b : 0), 2 * w.b, w.b,
+                           w.bi + (half == &wb ? w.b : 0), w.gmlp_gamma, w.gmlp_beta);
+      task -= half->count();
+    }
+    if (task < out.count()) return pack_out(w, task * kTileCols<T>);
+    task -= out.count();
+    if (task < p_blocks(w)) return pack_p(w, task);
+    copy_padded(gate_gamma, w.gate_gamma, w.b);
+    copy_padded(gate_beta, w.gate_beta, w.b);
+    for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + T(1);
+  }
+
+ private:
+  static int64_t p_blocks(const Branch<T>& w) { return ceil_div(w.pixels, kTileRows); }
+  void pack_p(const Branch<T>& w, int64_t block) const {
+    const int64_t pixels = w.pixels, begin = pixels * block / p_blocks(w);
+    const int64_t rows = pixels * (block + 1) / p_blocks(w) - begin;
+    T* to = p + begin * pixels;
+    for (int64_t k = 0; k < pixels; ++k)
+      for (int64_t i = 0; i < rows; ++i) *to++ = w.p[(begin + i) * pixels + k];
+  }
+  void pack_out(const Branch<T>& w, int64_t j) const {
+    const int width = out.width(j), n = static_cast<int>(min_of(width, w.c - j));
+    T* bias = out.bias + j;
+    for (int i = 0; i < width; ++i) bias[i] = w.first && i < n ? w.b2[j + i] : T(0);
+    const Panels<T> w2{w.b, width, out.panel(j), bias};
+    pack_panel(w2.elements, w.w2 + w.b0 * w.c + j, w.c, 1, w.b, n, width);
+    T* product = w2.elements + w.b * width;
+    for (int64_t i = 0; i <= w.b; ++i) {  // the last row is the bias
+      double sums[kTileCols<T>] = {};
+      for (int64_t k = 0; k < w.b; ++k)
+        for (int l = 0; l < width; ++l)
+          sums[l] += static_cast<double>(i < w.b ? w.wo[i * w.b + k] : w.bo[k]) *
+                     static_cast<double>(w2.elements[k * width + l]);
+      for (int l = 0; l < width; ++l)
+        if (i < w.b)
+          product[i * width + l] = static_cast<T>(sums[l]);
+        else
+          bias[l] = static_cast<T>(static_cast<double>(bias[l]) + sums[l]);
+    }
+  }
+};
+
+// --- rows of the plain loops ---------------------------------------------------------------
+
+template <class T>
+void plain_layer_norm(T* y, const T* x, int64_t c, T eps, const T* gamma, const T* beta) {
+  T mean = 0, variance = 0;
+  for (int64_t i = 0; i < c; ++i) mean += x[i];
+  mean /= T(c);
+  for (int64_t i = 0; i < c; ++i) variance += (x[i] - mean) * (x[i] - mean);
+  const T rstd = T(1) / std::sqrt(variance / T(c) + eps);
+  for (int64_t i = 0; i < c; ++i) y[i] = gamma[i] * ((x[i] - mean) * rstd) + beta[i];
+}
+
+/// y = x w + bias for one row x of k values; w's rows lie `w_row` apart.
+template <class T>
+void plain_row(
+    T* y, const T* x, int64_t k, const T* w, int64_t w_row, int64_t cols, const T* bias) {
+  for (int64_t j = 0; j < cols; ++j) {
+    y[j] = bias ? bias[j] : T(0);
+    for (int64_t i = 0; i < k; ++i) y[j] += x[i] * w[i * w_row + j];
+  }
+}
+
+template <class T>
+void plain_gelu(T* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = scalar::gelu(x[i], UnaryAttrs{});
+}
+
+}  // namespace satin::cpu::SATIN_ISA

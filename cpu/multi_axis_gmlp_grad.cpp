@@ -1,0 +1,365 @@
+// The derivative of the multi-axis gMLP, again branch by branch and group by group.
+//
+// First what it means, in loops; below it the fast way.  A group's forward values are computed anew
+// in scratch.  With xh, uh, bh the normalized rows, gate = a m, m = P LN(b) + pb + 1:
+//   [du | dgate] = dy [W2' | (Wo W2)']       da = dgate m      dm = dgate a
+//   dP = dm LN(b)'     dLN(b) = P' dm        through LN and GELU to dWi's rows, LN, GELU, W1's, LN
+// Weights meet rows in few products: what is summed over all pixels is
+//   u'dy, gate'dy, uh'dab, xh'dh  and dP,
+// and dW2, dWo, dWi, dW1 and the layer norms' gamma and beta follow from these once per call.
+//
+// Threads take pieces: fixed runs of groups with sums of their own, added in order.
+#include "cpu/gmlp_back.h"
+namespace satin::cpu::SATIN_ISA {
+namespace {
+
+/// The inputs between x and dy.
+std::span<const View> weights_in(const Call& call) {
+  return call.in.subspan(1, call.in.size() - 2);
+}
+
+/// The cotangents of branch k's weights in the flat output.
+template <class T>
+BranchWeights<T*> cotangents(const Call& call, int k) {
+  constexpr size_t kMost = 26;
+  View parts[kMost];
+  T* at = call.out[1].as<T>();
+  const std::span<const View> weights = weights_in(call);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    parts[i] = {at, weights[i].shape, weights[i].dtype};
+    at += weights[i].shape.size();
+  }
+  return {std::span<const View>(parts, weights.size()), k};
+}
+
+// --- the meaning -----------------------------------------------------------------------------
+
+template <class T>
+struct PlainSlot {
+  T *n1, *t1, *u, *n2, *t2, *ab, *bn;  ///< rows: c, b, b, b, 2b, 2b, b
+  T *dm, *du, *dab;                    ///< b, b, 2b
+  T *m, *z, *dn, *d;                   ///< single rows
+
+  PlainSlot(const Branch<T>& w, Carve<T>& from) {
+    const int64_t s = w.pixels, b = w.b;
+    n1 = from.take(s * w.c), t1 = from.take(s * b), u = from.take(s * b), n2 = from.take(s * b);
+    t2 = from.take(s * 2 * b), ab = from.take(s * 2 * b), bn = from.take(s * b);
+    dm = from.take(s * b), du = from.take(s * b), dab = from.take(s * 2 * b);
+    for (T** row : {&m, &z, &dn, &d}) *row = from.take(2 * b + w.c);
+  }
+};
+
+/// dx of a layer norm's row, and its part of dgamma and dbeta.
+template <class T>
+void plain_layer_norm_grad(
+    T* dx, const T* x, const T* dy, int64_t c, T eps, const T* gamma, T* dgamma, T* dbeta) {
+  T mean = 0, variance = 0, sum_g = 0, sum_gh = 0;
+  for (int64_t i = 0; i < c; ++i) mean += x[i];
+  mean /= T(c);
+  for (int64_t i = 0; i < c; ++i) variance += (x[i] - mean) * (x[i] - mean);
+  const T rstd = T(1) / std::sqrt(variance / T(c) + eps);
+  for (int64_t i = 0; i < c; ++i) {
+    const T h = (x[i] - mean) * rstd;
+    sum_g += gamma[i] * dy[i];
+    sum_gh += gamma[i] * dy[i] * h;
+    dgamma[i] += dy[i] * h;
+    dbeta[i] += dy[i];
+  }
+  for (int64_t i = 0; i < c; ++i)
+    dx[i] = rstd * (gamma[i] * dy[i] - sum_g / T(c) - (x[i] - mean) * rstd * (sum_gh / T(c)));
+}
+
+/// Backward through y = x w + b for one row: dx, and its part of dw and db.
+template <class T>
+void plain_row_grad(T* dx,
+                    const T* x,
+                    int64_t k,
+                    const T* w,
+                    int64_t w_row,
+                    int64_t cols,
+                    const T* dy,
+                    T* dw,
+                    T* db) {
+  for (int64_t i = 0; i < k; ++i) {
+    dx[i] = 0;
+    for (int64_t j = 0; j < cols; ++j) {
+      dx[i] += w[i * w_row + j] * dy[j];
+      dw[i * w_row + j] += x[i] * dy[j];
+    }
+  }
+  for (int64_t j = 0; db && j < cols; ++j) db[j] += dy[j];
+}
+
+template <class T>
+void plain_gelu_grad(T* d, const T* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) d[i] = scalar::gelu_grad(x[i], d[i], BinaryAttrs{});
+}
+
+template <class T>
+void plain_group(const Branch<T>& w,
+                 const BranchWeights<T*>& dw,
+                 const T* dy_image,
+                 const PlainSlot<T>& s,
+                 int64_t g) {
+  const int64_t pixels = w.pixels, b = w.b, c = w.c;
+  Walk forward(w.places, g), gated(w.places, g), back(w.places, g);
+  for (int64_t i = 0; i < pixels; ++i) {
+    T *n1 = s.n1 + i * c, *u = s.u + i * b, *n2 = s.n2 + i * b, *ab = s.ab + i * 2 * b;
+    plain_layer_norm(n1, w.x + forward.take() * c, c, w.eps, w.norm_gamma, w.norm_beta);
+    plain_row(s.t1 + i * b, n1, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
+    for (int64_t j = 0; j < b; ++j) u[j] = s.t1[i * b + j];
+    plain_gelu(u, b);
+    plain_layer_norm(n2, u, b, w.eps, w.gmlp_gamma, w.gmlp_beta);
+    plain_row(s.t2 + i * 2 * b, n2, b, w.wi, 2 * b, 2 * b, w.bi);
+    for (int64_t j = 0; j < 2 * b; ++j) ab[j] = s.t2[i * 2 * b + j];
+    plain_gelu(ab, 2 * b);
+    plain_layer_norm(s.bn + i * b, ab + b, b, w.eps, w.gate_gamma, w.gate_beta);
+  }
+  for (int64_t i = 0; i < pixels; ++i) {
+    const T *dy = dy_image + gated.take() * c, *a = s.ab + i * 2 * b;
+    plain_row(s.m, w.p + i * pixels, pixels, s.bn, b, b, static_cast<const T*>(nullptr));
+    for (int64_t j = 0; j < b; ++j) s.m[j] += w.pb[i] + T(1);
+    for (int64_t j = 0; j < b; ++j) s.d[j] = a[j] * s.m[j];  // the gate
+    plain_row(s.z, s.d, b, w.wo, b, b, w.bo);
+    for (int64_t j = 0; j < b; ++j) s.z[j] += s.u[i * b + j];
+    T* du = s.du + i * b;
+    plain_row_grad(du, s.z, b, w.w2 + w.b0 * c, c, c, dy, dw.w2 + w.b0 * c,
+                   w.first ? dw.b2 : nullptr);
+    plain_row_grad(s.dn, s.d, b, w.wo, b, b, du, dw.wo, dw.bo);
+    for (int64_t j = 0; j < b; ++j) {
+      s.dab[i * 2 * b + j] = s.dn[j] * s.m[j];
+      s.dm[i * b + j] = s.dn[j] * a[j];
+    }
+  }
+  for (int64_t i = 0; i < pixels; ++i) {
+    for (int64_t j = 0; j < b; ++j) {
+      dw.pb[i] += s.dm[i * b + j];
+      for (int64_t q = 0; q < pixels; ++q)
+        dw.p[i * pixels + q] += s.dm[i * b + j] * s.bn[q * b + j];
+    }
+  }
+  for (int64_t i = 0; i < pixels; ++i) {
+    const int64_t pixel = back.take();
+    const T *x = w.x + pixel * c, *u = s.u + i * b;
+    T *dab = s.dab + i * 2 * b, *du = s.du + i * b, *dx = w.y + pixel * c;
+    for (int64_t j = 0; j < b; ++j) {
+      s.dn[j] = 0;
+      for (int64_t q = 0; q < pixels; ++q) s.dn[j] += w.p[q * pixels + i] * s.dm[q * b + j];
+    }
+    plain_layer_norm_grad(dab + b, s.ab + i * 2 * b + b, s.dn, b, w.eps, w.gate_gamma,
+                          dw.gate_gamma, dw.gate_beta);
+    plain_gelu_grad(dab, s.t2 + i * 2 * b, 2 * b);
+    plain_row_grad(s.dn, s.n2 + i * b, b, w.wi, 2 * b, 2 * b, dab, dw.wi, dw.bi);
+    plain_layer_norm_grad(s.d, u, s.dn, b, w.eps, w.gmlp_gamma, dw.gmlp_gamma, dw.gmlp_beta);
+    for (int64_t j = 0; j < b; ++j) du[j] += s.d[j];
+    plain_gelu_grad(du, s.t1 + i * b, b);
+    plain_row_grad(s.dn, s.n1 + i * c, c, w.w1 + w.b0, 2 * c, b, du, dw.w1 + w.b0, dw.b1 + w.b0);
+    plain_layer_norm_grad(s.d, x, s.dn, c, w.eps, w.norm_gamma, dw.norm_gamma, dw.norm_beta);
+    const T* from = w.first ? dy_image + pixel * c : dx;
+    for (int64_t j = 0; j < c; ++j) dx[j] = from[j] + s.d[j];
+  }
+}
+
+// --- the fast way ----------------------------------------------------------------------------
+
+/// From the sums over all pixels to the cotangents of the weights.
+template <class T>
+struct Finish {
+  const Branch<T>& w;
+  const TurnedWeights<T>& turned;
+  const BackSums<T>& sums;
+  const BranchWeights<T*> d;
+
+  int64_t tasks() const { return ceil_div(w.b, kTileRows) + 3; }
+
+  void run(int64_t task) const {
+    const int64_t blocks = ceil_div(w.b, kTileRows);
+    if (task < blocks) return out_weights(w.b * task / blocks, w.b * (task + 1) / blocks);
+    const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b);
+    task -= blocks;
+    if (task == 0) {
+      const T* h[] = {sums.xh_dt1};
+      T* const sum[] = {sums.dt1};
+      normed_product(h, sum, 1, w.c, w.w1 + w.b0, 2 * w.c, w.norm_gamma, w.norm_beta, d.w1 + w.b0,
+                     d.b1 + w.b0, d.norm_gamma, d.norm_beta, !w.first);
+    } else if (task == 1) {
+      const T* h[] = {sums.uh_dt2[0], sums.uh_dt2[1]};
+      normed_product(h, sums.dt2, 2, w.b, w.wi, 2 * w.b, w.gmlp_gamma, w.gmlp_beta, d.wi, d.bi,
+                     d.gmlp_gamma, d.gmlp_beta, false);
+    } else {
+      for (int64_t i = 0; i < w.b; ++i) {
+        d.gate_gamma[i] = sums.gate_gamma[i];
+        d.gate_beta[i] = sums.gate_beta[i];
+      }
+      for (int64_t i = 0; w.first && i < w.c; ++i) d.b2[i] = sums.dy[i];
+      for (int64_t i = 0; i < w.pixels; ++i) {
+        d.pb[i] = sums.pb[i];
+        for (int64_t j = 0; j < w.pixels; ++j)
+          d.p[i * w.pixels + j] = sums.p[i * whole_vectors<T>(w.pixels) + j];
+      }
+      alignas(64) T row[kTileCols<T>];
+      for (int64_t j = 0; j < b_row; j += kTileCols<T>) {
+        product_tile(sums.dy, c_row, turned.w2, j, row, kTileCols<T>, 1);
+        for (int64_t i = 0; i < kTileCols<T> && j + i < w.b; ++i) d.bo[j + i] = row[i];
+      }
+    }
+  }
+
+ private:
+  /// Rows [begin, end) of dWo = gate'dy W2' and of dW2 = u'dy + Wo' gate'dy + bo dy.
+  void out_weights(int64_t begin, int64_t end) const {
+    const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b), rows = end - begin;
+    alignas(64) T c[kTileRows * kTileCols<T>];
+    for (int64_t j = 0; j < b_row; j += kTileCols<T>) {
+      product_tile(sums.gate_dy + begin * c_row, c_row, turned.w2, j, c, kTileCols<T>, rows);
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t k = 0; k < kTileCols<T> && j + k < w.b; ++k)
+          d.wo[(begin + i) * w.b + j + k] = c[i * kTileCols<T> + k];
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      T* to = d.w2 + (w.b0 + i) * w.c;
+      for (int64_t j = 0; j < w.c; ++j) to[j] = sums.u_dy[i * c_row + j] + w.bo[i] * sums.dy[j];
+      for (int64_t k = 0; k < w.b; ++k)
+        for (int64_t j = 0; j < w.c; ++j) to[j] += w.wo[k * w.b + i] * sums.gate_dy[k * c_row + j];
+    }
+  }
+
+  /// y = (gamma h + beta) weight + bias: from h'dy and the sum of dy, in one part or two side by
+  /// side, to the cotangents of weight [k, parts b], bias, gamma and beta.
+  void normed_product(const T* const* h_dy,
+                      T* const* dy,
+                      int64_t parts,
+                      int64_t k,
+                      const T* weight,
+                      int64_t row,
+                      const T* gamma,
+                      const T* beta,
+                      T* dweight,
+                      T* dbias,
+                      T* dgamma,
+                      T* dbeta,
+                      bool add) const {
+    const int64_t b_row = whole_vectors<T>(w.b);
+    for (int64_t i = 0; i < k; ++i) {
+      T sum_gamma = 0, sum_beta = 0;
+      for (int64_t part = 0; part < parts; ++part)
+        for (int64_t j = 0; j < w.b; ++j) {
+          const int64_t at = i * row + part * w.b + j;
+          const T h = h_dy[part][i * b_row + j], s = dy[part][j];
+          dweight[at] = gamma[i] * h + beta[i] * s;
+          sum_gamma += weight[at] * h;
+          sum_beta += weight[at] * s;
+        }
+      dgamma[i] = add ? dgamma[i] + sum_gamma : sum_gamma;
+      dbeta[i] = add ? dbeta[i] + sum_beta : sum_beta;
+    }
+    for (int64_t part = 0; part < parts; ++part)
+      for (int64_t j = 0; j < w.b; ++j) dbias[part * w.b + j] = dy[part][j];
+  }
+};
+
+/// Groups [begin, end) of a branch.
+template <class T>
+void fast_groups(const BackGroup<T>& group, const T* dy, int64_t begin, int64_t end) {
+  const Branch<T>& w = group.w;
+  const BackSlot<T>& s = group.s;
+  const auto gather = [&](int64_t g, const T* from, T* to) {
+    return Gather<T>(w.places, g, from, w.c, to, s.c_row, 4 * (w.pixels / kTileRows), g < end);
+  };
+  gather(begin, w.x, s.x).rest();
+  gather(begin, dy, s.dy[begin % 2]).rest();
+  for (int64_t g = begin; g < end; ++g) {
+    Gather<T> next_x = gather(g + 1, w.x, s.x), next_dy = gather(g + 1, dy, s.dy[(g + 1) % 2]);
+    group.run(s.dy[g % 2], g, next_x, next_dy);
+  }
+}
+
+// --- the call --------------------------------------------------------------------------------
+
+/// Scratch of one branch: packed weights, slots of the workers, sums of the pieces, sums of all.
+template <class T>
+struct Scratch {
+  int64_t pieces, workers, weights, slot, sums;
+
+  explicit Scratch(const Branch<T>& w)
+      : pieces(pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
+    Carve<T> of_weights(nullptr), of_slot(nullptr), of_plain(nullptr), of_sums(nullptr);
+    Packed<T>(w, of_weights);
+    TurnedWeights<T>(w, of_weights);
+    BackSlot<T>(w, of_slot);
+    PlainSlot<T>(w, of_plain);
+    BackSums<T>(w, of_sums);
+    weights = of_weights.taken();
+    slot = max_of(of_slot.taken(), of_plain.taken());
+    sums = of_sums.taken();
+  }
+  int64_t elements() const { return weights + workers * slot + (pieces + 1) * sums; }
+};
+
+template <class T>
+void run_plain(const Call& call, int branches) {
+  const T* dy = call.in.back().as<T>();
+  for (int64_t i = 0; i < call.out[1].shape.size(); ++i) call.out[1].as<T>()[i] = 0;
+  for (int k = 0; k < branches; ++k) {
+    const Branch<T> w(call, k);
+    Carve<T> from(static_cast<T*>(call.scratch));
+    const PlainSlot<T> slot(w, from);
+    for (int64_t g = 0; g < w.places.count(); ++g)
+      plain_group(w, cotangents<T>(call, k), dy, slot, g);
+  }
+}
+
+template <class T>
+void run_fast(const Call& call, int k) {
+  const Branch<T> w(call, k);
+  const Scratch<T> scratch(w);
+  T* at = static_cast<T*>(call.scratch);
+  Carve<T> from(at);
+  const Packed<T> packed(w, from);
+  const TurnedWeights<T> turned(w, from);
+  T* slots = at + scratch.weights;
+  T* partial = slots + scratch.workers * scratch.slot;
+  T* all = partial + scratch.pieces * scratch.sums;
+  const int64_t tasks = packed.tasks(w), groups = w.places.count(), pieces = scratch.pieces;
+  parallel_for(call, tasks + turned.tasks(w), [&](int64_t task) {
+    task < tasks ? packed.pack(w, task) : turned.pack(w, task - tasks);
+  });
+  parallel_workers(call, scratch.workers, pieces, [&](int64_t worker, int64_t piece) {
+    Carve<T> of_sums(partial + piece * scratch.sums);
+    for (int64_t i = 0; i < scratch.sums; ++i) partial[piece * scratch.sums + i] = 0;
+    Carve<T> of_slot(slots + worker * scratch.slot);
+    const BackSlot<T> slot(w, of_slot);
+    const BackSums<T> sums(w, of_sums);
+    fast_groups<T>({w, packed, turned, slot, sums}, call.in.back().as<T>(), groups * piece / pieces,
+                   groups * (piece + 1) / pieces);
+  });
+  sum_partials<T>(call, all, partial, pieces, scratch.sums, nullptr, 1);
+  Carve<T> of_all(all);
+  const BackSums<T> sums(w, of_all);
+  const Finish<T> finish{w, turned, sums, cotangents<T>(call, k)};
+  parallel_for(call, finish.tasks(), [&](int64_t task) { finish.run(task); });
+}
+
+template <class T>
+void run(const Call& call) {
+  const int branches = branches_of(weights_in(call));
+  if (call.exec->plain || call.out[0].shape.size() == 0) return run_plain<T>(call, branches);
+  for (int k = 0; k < branches; ++k) run_fast<T>(call, k);
+}
+
+}  // namespace
+
+void multi_axis_gmlp_grad(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) { run<decltype(t)>(call); });
+}
+
+int64_t multi_axis_gmlp_grad_scratch(const Call& call) {
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    bytes = Scratch<T>(Branch<T>(call, 0)).elements() * static_cast<int64_t>(sizeof(T));
+  });
+  return bytes;
+}
+
+}  // namespace satin::cpu::SATIN_ISA

@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint32_t kVersion = 3, kOldestVersion = 2;
 constexpr uint64_t kSmallest = 24;  // magic, version, two counts
-constexpr uint64_t kLongestKey = 65535, kLongestName = 63;
+constexpr uint64_t kLongestKey = 65535, kLongestTensorName = 63;
 constexpr uint32_t kDefaultAlignment = 32, kLeastAlignment = 8, kMostAlignment = 65536;
 constexpr uint64_t kMostDimensions = 4, kLargestDimension = uint64_t{1} << 31;
 constexpr uint32_t kBoolType = 7, kStringType = 8, kArrayType = 9, kTypes = 13;
@@ -271,8 +271,8 @@ class HeaderReader {
     StoredTensor t;
     uint64_t at = in_.offset();
     const auto length = in_.get<uint64_t>("a tensor name's length");
-    if (length > kLongestName)
-      in_.fail(at, cat("a tensor name of ", length, " bytes, the limit is ", kLongestName));
+    if (length > kLongestTensorName)
+      in_.fail(at, cat("a tensor name of ", length, " bytes, the limit is ", kLongestTensorName));
     t.name = in_.get_text(length, "a tensor name");
     const std::string who = "tensor " + in_quotes(t.name);
     std::string fault = name_fault(t.name);

@@ -1,0 +1,39 @@
+// The simulated device's memory: one stretch of addresses, reserved once, of which allocations take
+// pieces with gaps between them.  Whatever a kernel touches inside of the stretch but outside of an
+// allocation is an error, so nothing needs to be written into the gaps.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cuda/sim/shadow.h"
+
+namespace satin::cuda::sim {
+
+class Memory {
+ public:
+  static constexpr size_t kSharedBytes = 256 * 1024;
+
+  static Memory& get();
+  /// The allocation of p; ours: whether p is an address of the device at all.
+  Region* find(const void* p, bool& ours);
+  /// Where an address lies that find() does not know.
+  std::string outside(const void* p) const;
+  bool is_shared(const void* p) const { return p < base_ + kSharedBytes; }
+  void* allocate(size_t bytes);
+  void release(void* memory);
+  /// Shared memory of a block that asked for so many bytes, filled with NaN.
+  void* open_shared(size_t bytes);
+
+ private:
+  Memory();
+
+  char* base_;
+  char* next_;
+  std::unique_ptr<Region> shared_;
+  std::map<const char*, std::unique_ptr<Region>> regions_;
+  Region* last_ = nullptr;
+};
+
+}  // namespace satin::cuda::sim

@@ -1,0 +1,312 @@
+// The scheduler: blocks, their threads as fibers, and what makes a thread wait for others.
+#include "cuda/sim/sim.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "cuda/sim/fiber.h"
+#include "cuda/sim/hooks.h"
+#include "cuda/sim/memory.h"
+#include "tensor/error.h"
+
+namespace satin::cuda::sim {
+
+Position position;
+bool watching = false;
+
+namespace {
+
+constexpr int kWarp = 32;
+
+enum class State { ready, at_barrier, at_warp_barrier, at_shuffle, ended };
+
+struct Thread {
+  Fiber fiber;
+  State state = State::ended;
+  int line = 0;       ///< where it waits
+  uint32_t bits = 0;  ///< brought to a shuffle, then got from it
+  int from = 0;       ///< lane to get them from
+  Moment moment;
+};
+
+class Device {
+ public:
+  static Device& get() {
+    static Device device;
+    return device;
+  }
+
+  void run(const char* kernel, const Shape& shape, const std::function<void()>& body);
+  void wait(State state, int line);
+  uint32_t exchange(uint32_t bits, int lane, int line);
+  void check(const void* p, size_t bytes, bool write);
+  void check_alignment(const void* p, size_t bytes);
+  [[noreturn]] void fail(std::string&& what);
+  void* allocate(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    return Memory::get().allocate(bytes);
+  }
+  void release(void* memory) {
+    const std::lock_guard lock(mutex_);
+    Memory::get().release(memory);
+  }
+  void seed(uint64_t value) {
+    seed_ = value;
+    random_.seed(value);
+  }
+  int lane() const { return current_ % kWarp; }
+
+ private:
+  Device() {
+    const char* text = std::getenv("SATIN_SIM_SEED");
+    seed(text ? std::strtoull(text, nullptr, 10) : 1);
+  }
+  void check_shape(const Shape& shape) const;
+  void run_block(uint64_t block, const Shape& shape);
+  /// Lets go on whoever waited for the last one to come: the warp of thread t, or the block.
+  void settle_warp(int t);
+  void settle_block();
+  std::string where(const Thread& t) const;
+  Thread& now() { return *threads_[static_cast<size_t>(current_)]; }
+  Thread& at(int t) { return *threads_[static_cast<size_t>(t)]; }
+
+  std::mutex mutex_;
+  std::mt19937_64 random_;
+  uint64_t seed_ = 0;
+  uint32_t launches_ = 0, blocks_ = 0;  ///< so far
+  std::vector<std::unique_ptr<Thread>> threads_;
+  int count_ = 0;  ///< threads of a block
+  int current_ = 0;
+  std::vector<int> ready_;
+  void* shared_ = nullptr;
+  const char* kernel_ = "";
+  const std::function<void()>* body_ = nullptr;
+  std::string failure_;
+
+  friend void* sim::shared_memory();
+};
+
+dim3 place(uint64_t i, const dim3& size) {
+  return {static_cast<unsigned>(i % size.x), static_cast<unsigned>(i / size.x % size.y),
+          static_cast<unsigned>(i / size.x / size.y)};
+}
+
+uint64_t volume(const dim3& d) { return uint64_t{d.x} * d.y * d.z; }
+
+void Device::check_shape(const Shape& s) const {
+  const Limits limits;
+  const auto refuse = [&](const auto&... what) {
+    throw Error(cat("launch of ", kernel_, ": ", what...));
+  };
+  if (volume(s.block) == 0 || volume(s.grid) == 0) refuse("an empty grid or block");
+  if (volume(s.block) > limits.threads)
+    refuse(volume(s.block), " threads a block, the limit is ", limits.threads);
+  if (s.block.z > limits.block_z)
+    refuse("block.z is ", s.block.z, ", the limit is ", limits.block_z);
+  if (s.grid.x > limits.grid_x || s.grid.y > limits.grid_yz || s.grid.z > limits.grid_yz)
+    refuse("a grid of ", s.grid.x, " x ", s.grid.y, " x ", s.grid.z, ", the limits are ",
+           limits.grid_x, ", ", limits.grid_yz, " and ", limits.grid_yz);
+  if (s.shared_bytes > limits.shared_bytes)
+    refuse(s.shared_bytes, " bytes of shared memory, the limit is ", limits.shared_bytes);
+}
+
+void Device::run(const char* kernel, const Shape& shape, const std::function<void()>& body) {
+  const std::lock_guard lock(mutex_);
+  kernel_ = kernel;
+  check_shape(shape);
+  body_ = &body;
+  ++launches_;
+  count_ = static_cast<int>(volume(shape.block));
+  while (threads_.size() < static_cast<size_t>(count_))
+    threads_.push_back(std::make_unique<Thread>());
+  position.grid = shape.grid;
+  position.block = shape.block;
+
+  const uint64_t blocks = volume(shape.grid);
+  if (blocks > UINT32_MAX) throw Error(cat("launch of ", kernel_, ": too many blocks to simulate"));
+  std::vector<uint32_t> order(blocks);
+  std::iota(order.begin(), order.end(), 0u);
+  std::shuffle(order.begin(), order.end(), random_);
+  for (const uint32_t block : order) run_block(block, shape);
+}
+
+void Device::run_block(uint64_t block, const Shape& shape) {
+  ++blocks_;
+  position.block_at = place(block, shape.grid);
+  shared_ = Memory::get().open_shared(shape.shared_bytes);
+  ready_.resize(static_cast<size_t>(count_));
+  std::iota(ready_.begin(), ready_.end(), 0);
+  for (int t = 0; t < count_; ++t) {
+    Thread& thread = at(t);
+    thread.state = State::ready;
+    thread.moment = {launches_, static_cast<uint32_t>(block), static_cast<uint16_t>(t), 0, 0};
+    thread.fiber.start(
+        [](void* self) {
+          auto& device = *static_cast<Device*>(self);
+          watching = true;
+          (*device.body_)();
+          watching = false;
+          device.now().state = State::ended;
+        },
+        this);
+  }
+  for (int ended = 0; ended < count_;) {
+    if (ready_.empty()) settle_block();
+    if (failure_.empty()) {
+      std::swap(ready_[random_() % ready_.size()], ready_.back());
+      current_ = ready_.back();
+      ready_.pop_back();
+      Thread& thread = now();
+      position.thread_at = place(static_cast<uint64_t>(current_), shape.block);
+      thread.fiber.enter();
+      watching = false;
+      if (thread.state == State::ended) ++ended;
+      if (failure_.empty()) settle_warp(current_);
+    }
+    if (!failure_.empty()) {
+      const std::string what =
+          cat(kernel_, ", block (", position.block_at.x, ", ", position.block_at.y, ", ",
+              position.block_at.z, "): ", failure_, "; SATIN_SIM_SEED=", seed_);
+      failure_.clear();
+      throw Error(what);
+    }
+  }
+}
+
+std::string Device::where(const Thread& t) const {
+  const int index = t.moment.thread;
+  switch (t.state) {
+    case State::ended:
+      return cat("thread ", index, " has ended");
+    case State::at_barrier:
+      return cat("thread ", index, " waits at the barrier of line ", t.line);
+    case State::at_warp_barrier:
+      return cat("thread ", index, " waits at the warp's barrier of line ", t.line);
+    case State::at_shuffle:
+      return cat("thread ", index, " waits at the shuffle of line ", t.line);
+    case State::ready:
+      break;
+  }
+  return cat("thread ", index, " runs");
+}
+
+void Device::settle_warp(int t) {
+  const State state = at(t).state;
+  if (state != State::at_shuffle && state != State::at_warp_barrier) return;
+  const int begin = t / kWarp * kWarp, end = std::min(begin + kWarp, count_);
+  for (int i = begin; i < end; ++i)
+    if (at(i).state != state || at(i).line != at(t).line) return;
+  uint32_t bits[kWarp] = {};
+  for (int i = begin; i < end; ++i) bits[i - begin] = at(i).bits;
+  for (int i = begin; i < end; ++i) {
+    Thread& thread = at(i);
+    if (state == State::at_shuffle) {
+      const int from = thread.from >= 0 && thread.from < kWarp ? thread.from : i - begin;
+      if (begin + from >= end) {
+        failure_ = cat("thread ", i, " shuffles from lane ", from, ", which its warp lacks");
+        return;
+      }
+      thread.bits = bits[from];
+    } else {
+      ++thread.moment.warp_barriers;
+    }
+    thread.state = State::ready;
+    ready_.push_back(i);
+  }
+}
+
+void Device::settle_block() {
+  const Thread* other = nullptr;
+  for (int i = 0; i < count_ && !other; ++i)
+    if (at(i).state != at(0).state || at(i).line != at(0).line) other = &at(i);
+  if (other || at(0).state != State::at_barrier) {
+    failure_ = cat("threads have parted: ", where(at(0)));
+    if (other) failure_ += ", " + where(*other);
+    return;
+  }
+  for (int i = 0; i < count_; ++i) {
+    Thread& thread = at(i);
+    ++thread.moment.barriers;
+    thread.state = State::ready;
+    ready_.push_back(i);
+  }
+}
+
+void Device::wait(State state, int line) {
+  watching = false;
+  Thread& thread = now();
+  thread.state = state;
+  thread.line = line;
+  thread.fiber.leave();
+  watching = true;
+}
+
+uint32_t Device::exchange(uint32_t bits, int lane, int line) {
+  now().bits = bits;
+  now().from = lane;
+  wait(State::at_shuffle, line);
+  return now().bits;
+}
+
+void Device::check(const void* p, size_t bytes, bool write) {
+  watching = false;
+  bool ours = false;
+  Region* region = Memory::get().find(p, ours);
+  if (ours) {
+    std::string what;
+    if (!region)
+      what = "bytes " + Memory::get().outside(p);
+    else if (region->offset(p) + bytes > region->bytes())
+      what = cat("bytes across the end of ", region->name());
+    if (!what.empty()) {
+      what = cat(write ? "writes " : "reads ", bytes, " ", what);
+    } else {
+      Moment moment = now().moment;
+      if (Memory::get().is_shared(p)) moment.launch = blocks_;  // each block has its own
+      what = region->access(p, bytes, write, moment);
+      if (!what.empty()) what += cat(" (", region->name(), ", byte ", region->offset(p), ")");
+    }
+    if (!what.empty()) fail(std::move(what));
+  }
+  watching = true;
+}
+
+void Device::check_alignment(const void* p, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(p) % bytes != 0)
+    fail(cat("a vector of ", bytes, " bytes at an address that is no multiple of that"));
+}
+
+// The fiber is left for good, so nothing on its stack may own memory: hence a string to move from.
+void Device::fail(std::string&& what) {
+  watching = false;
+  failure_ = std::move(what);
+  failure_.insert(0, cat("thread ", current_, ": "));
+  for (;;) now().fiber.leave();  // run_block throws
+}
+
+}  // namespace
+
+void* shared_memory() { return Device::get().shared_; }
+void barrier(int line) { Device::get().wait(State::at_barrier, line); }
+void warp_barrier(int line) { Device::get().wait(State::at_warp_barrier, line); }
+uint32_t exchange(uint32_t bits, int lane, int line) {
+  return Device::get().exchange(bits, lane, line);
+}
+void check_alignment(const void* p, size_t bytes) {
+  if (watching) Device::get().check_alignment(p, bytes);
+}
+int lane() { return Device::get().lane(); }
+void seed(uint64_t value) { Device::get().seed(value); }
+void access(const void* p, size_t bytes, bool write) { Device::get().check(p, bytes, write); }
+void run(const char* kernel, const Shape& shape, const std::function<void()>& body) {
+  Device::get().run(kernel, shape, body);
+}
+void* allocate(size_t bytes) { return Device::get().allocate(bytes); }
+void release(void* memory) { Device::get().release(memory); }
+
+}  // namespace satin::cuda::sim

@@ -1,0 +1,136 @@
+// The simulator of CUDA kernels turns red for each kind of bug, and for nothing else.
+#include <cmath>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "cuda/sim/sim.h"
+#include "tensor/error.h"
+#include "tests/cuda/planted.h"
+
+using namespace satin;
+
+namespace {
+
+/// Device memory of n elements.
+template <class T>
+struct Buffer {
+  T* data;
+  int64_t size;
+  explicit Buffer(int64_t n)
+      : data(static_cast<T*>(cuda::sim::allocate(static_cast<size_t>(n) * sizeof(T)))), size(n) {}
+  ~Buffer() { cuda::sim::release(data); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  Buffer& fill(T value) {
+    for (int64_t i = 0; i < size; ++i) data[i] = value;
+    return *this;
+  }
+};
+
+template <class F>
+std::string complaint(F f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+bool says(const std::string& text, const char* part) {
+  INFO(text);
+  const bool found = text.find(part) != std::string::npos;
+  CHECK(found);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order of threads") {
+  Buffer<float> in(200), out(200);
+  in.fill(1);
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    cuda::sim::seed(seed);
+    planted::sums(out.data, in.data, 200, false);
+    CHECK(out.data[0] == 64);
+    CHECK(out.data[199] == 8);
+    const std::string text = complaint([&] { planted::sums(out.data, in.data, 200, true); });
+    says(text, "race");
+    says(text, "shared memory");
+    says(text, "sums, block (");
+    says(text, ("SATIN_SIM_SEED=" + std::to_string(seed)).c_str());
+  }
+}
+
+TEST_CASE("cuda_sim: shuffles, and a lane that does not come") {
+  Buffer<float> in(32), out(1);
+  for (int i = 0; i < 32; ++i) in.data[i] = static_cast<float>(i);
+  planted::warp_sum(out.data, in.data, false);
+  CHECK(out.data[0] == 496);
+  const std::string text = complaint([&] { planted::warp_sum(out.data, in.data, true); });
+  says(text, "threads have parted");
+  says(text, "shuffle");
+}
+
+TEST_CASE("cuda_sim: threads that part at barriers") {
+  Buffer<float> out(64);
+  says(complaint([&] { planted::parted(out.data, false); }), "waits at the barrier of line");
+  says(complaint([&] { planted::parted(out.data, true); }), "has ended");
+}
+
+TEST_CASE("cuda_sim: accesses outside of allocations") {
+  for (const int64_t n : {1, 3, 1024, 5000}) {
+    Buffer<float> out(n), other(n);
+    says(complaint([&] { planted::one_too_many(out.data, n); }), "past the end of device memory");
+    planted::one_too_many(out.data, n - 1);
+    CHECK(std::isnan(other.data[0]));
+  }
+  float* gone;
+  {
+    Buffer<float> released(10);
+    gone = released.data;
+  }
+  says(complaint([&] { planted::one_too_many(gone, 5); }), "outside of all allocations");
+  Buffer<float> out(64);
+  says(complaint([&] { planted::past_shared(out.data); }), "past the end of shared memory");
+}
+
+TEST_CASE("cuda_sim: vector accesses that are not aligned") {
+  Buffer<float> in(16), out(1);
+  in.fill(1);
+  planted::vector_load(out.data, in.data, 4);
+  CHECK(out.data[0] == 4);
+  for (const int64_t offset : {1, 2, 3})
+    says(complaint([&] { planted::vector_load(out.data, in.data, offset); }), "no multiple");
+  says(complaint([&] { planted::vector_load(out.data, in.data, 16); }), "past the end");
+}
+
+TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp") {
+  Buffer<float> out(64);
+  out.fill(0);
+  says(complaint([&] { planted::blocks_race(out.data); }), "race");
+  planted::vectors_race(out.data, false);
+  says(complaint([&] { planted::vectors_race(out.data, true); }), "race");
+  planted::warp_hand_over(out.data, false);
+  CHECK(out.data[0] == 1);
+  CHECK(out.data[63] == 62);
+  says(complaint([&] { planted::warp_hand_over(out.data, true); }), "race");
+  Buffer<uint16_t> from(1001), to(1001);
+  from.fill(3);
+  planted::halves(to.data, from.data, 1001);  // neighbors in one word are no race
+  CHECK(to.data[1000] == 3);
+}
+
+TEST_CASE("cuda_sim: shared memory starts as NaN") {
+  Buffer<float> out(64);
+  planted::unwritten(out.data);
+  for (int i = 0; i < 64; ++i) CHECK(std::isnan(out.data[i]));
+}
+
+TEST_CASE("cuda_sim: limits of a launch") {
+  planted::launch_of(1024, 99 * 1024);
+  says(complaint([] { planted::launch_of(1025, 0); }), "1025 threads a block");
+  says(complaint([] { planted::launch_of(0, 0); }), "empty");
+  says(complaint([] { planted::launch_of(32, 99 * 1024 + 1); }), "bytes of shared memory");
+}

@@ -35,7 +35,7 @@ constexpr std::array<vjp::Rule, kOpCount> kRules = {
 #define SATIN_RULE_own(name)      &vjp::name,
 #define SATIN_RULE_composed(name) &differentiate_composition,
 #define SATIN_RULE_none(name)     &no_gradient,
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_RULE_##rule(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

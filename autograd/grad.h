@@ -26,7 +26,7 @@ using Rule = Tensors (*)(const NodePtr& node, const Tensors& dy);
 #define SATIN_RULE_own(name) Tensors name(const NodePtr& node, const Tensors& dy);
 #define SATIN_RULE_composed(name)
 #define SATIN_RULE_none(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_RULE_##rule(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

@@ -1,30 +1,40 @@
 # Reads the operation table: the stems of tensor/ops.def decide which files must exist.
 
-# satin_read_ops(TABLE STEMS KERNEL_STEMS): the distinct stems (second column) of the rows
-# SATIN_OP(name, stem, ...), and those of them with a kernel (last column other than "none").
-function(satin_read_ops table out out_kernels)
+# satin_read_ops(TABLE STEMS KERNEL_STEMS CUDA_STEMS): the distinct stems (second column) of the rows
+# SATIN_OP(name, stem, ...), and those of them with a kernel for the CPU and for CUDA (the last two
+# columns other than "none").
+function(satin_read_ops table out out_kernels out_cuda)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table})
   file(STRINGS ${table} rows REGEX "^SATIN_OP\\(")
   set(stems "")
   set(kernels "")
+  set(cuda "")
   foreach(row IN LISTS rows)
     if(NOT row MATCHES "^SATIN_OP\\( *([a-z0-9_]+) *, *([a-z0-9_]+) *,")
       message(FATAL_ERROR "tensor/ops.def: this row does not read SATIN_OP(name, stem, ...): ${row}")
     endif()
     set(stem ${CMAKE_MATCH_2})
     list(APPEND stems ${stem})
-    if(NOT row MATCHES ", *none *\\) *$")
+    if(NOT row MATCHES ", *([a-z]+) *, *([a-z]+) *\\) *$")
+      message(FATAL_ERROR "tensor/ops.def: this row does not end in kernel, cuda): ${row}")
+    endif()
+    if(NOT CMAKE_MATCH_1 STREQUAL "none")
       list(APPEND kernels ${stem})
+    endif()
+    if(NOT CMAKE_MATCH_2 STREQUAL "none")
+      list(APPEND cuda ${stem})
     endif()
   endforeach()
   list(REMOVE_DUPLICATES stems)
   list(REMOVE_DUPLICATES kernels)
+  list(REMOVE_DUPLICATES cuda)
   set(${out} ${stems} PARENT_SCOPE)
   set(${out_kernels} ${kernels} PARENT_SCOPE)
+  set(${out_cuda} ${cuda} PARENT_SCOPE)
 endfunction()
 
-# satin_require_stems(STEMS KERNEL_STEMS): stops with a sentence for every file an operation still lacks.
-function(satin_require_stems stems kernel_stems)
+# satin_require_stems(STEMS KERNEL_STEMS CUDA_STEMS): stops with a sentence for every file an operation still lacks.
+function(satin_require_stems stems kernel_stems cuda_stems)
   set(folders tensor autograd cpu tests)
   set(missing "")
   foreach(stem IN LISTS stems)
@@ -39,7 +49,7 @@ function(satin_require_stems stems kernel_stems)
     if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/tensor/${stem}.h)
       string(APPEND missing "\n  tensor/${stem}.h")
     endif()
-    if(SATIN_CUDA AND stem IN_LIST kernel_stems AND NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/${stem}.cu)
+    if(stem IN_LIST cuda_stems AND NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/cuda/${stem}.cu)
       string(APPEND missing "\n  cuda/${stem}.cu")
     endif()
   endforeach()

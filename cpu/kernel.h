@@ -30,7 +30,7 @@ namespace cpu::SATIN_ISA {
   SATIN_KERNEL_scratch(name) Packing name##_packing(const Call& call); \
   void name##_pack(const Call& call);
 #define SATIN_KERNEL_none(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_KERNEL_##kernel(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

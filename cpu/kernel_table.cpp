@@ -11,7 +11,7 @@ const KernelTable kKernels = {{
 #define SATIN_KERNEL_scratch(name) {&name, &name##_scratch},
 #define SATIN_KERNEL_packed(name)  {&name, &name##_scratch, &name##_packing, &name##_pack},
 #define SATIN_KERNEL_none(name)    {nullptr},
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_KERNEL_##kernel(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

@@ -21,6 +21,20 @@
 
 namespace satin::cuda {
 
+// The kernels of the table, one per row that has one: cuda::name.
+#define SATIN_CUDA_plain(name) void name(const Call& call);
+#define SATIN_CUDA_scratch(name) \
+  void name(const Call& call);   \
+  int64_t name##_scratch(const Call& call);
+#define SATIN_CUDA_none(name)
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
+  SATIN_CUDA_##cuda(name)
+#include "tensor/ops.def"
+#undef SATIN_OP
+#undef SATIN_CUDA_plain
+#undef SATIN_CUDA_scratch
+#undef SATIN_CUDA_none
+
 inline constexpr int kWarp = 32;
 
 /// The block's shared memory as an S.

@@ -84,6 +84,10 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
+  /// Whether it has a kernel for this row; a composite without one runs as its composition.
+  virtual bool has(Op op) const { return info(op).has_kernel; }
+  /// Whether its kernels compute in this dtype.
+  virtual bool computes(DType) const { return true; }
   /// Bytes of scratch this call needs; fixed by the problem, never by the number of threads.
   virtual int64_t scratch(const Call& call) const = 0;
   virtual Packing packing(const Call& call) const = 0;

@@ -12,7 +12,7 @@ constexpr std::array<Compose, kOpCount> kCompositions = {
 #define SATIN_TABLE_pointwise(name) nullptr,
 #define SATIN_TABLE_view(name)      nullptr,
 #define SATIN_TABLE_composite(name) &compose::name,
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_TABLE_##kind(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

@@ -12,7 +12,7 @@ namespace compose {
 #define SATIN_COMPOSE_pointwise(name)
 #define SATIN_COMPOSE_view(name)
 #define SATIN_COMPOSE_composite(name) Tensors name(const Node& node);
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_COMPOSE_##kind(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

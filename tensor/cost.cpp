@@ -28,7 +28,7 @@ constexpr std::array<Count, kOpCount> kCounts = {
 #define SATIN_TABLE_own(name)      &cost::name,
 #define SATIN_TABLE_moved(name)    &none,
 #define SATIN_TABLE_composed(name) &composed,
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_TABLE_##cost(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

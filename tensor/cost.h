@@ -26,7 +26,7 @@ namespace cost {
 #define SATIN_COST_own(name) int64_t name(const Node& node);
 #define SATIN_COST_moved(name)
 #define SATIN_COST_composed(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_COST_##cost(name)
 #include "tensor/ops.def"
 #undef SATIN_OP

@@ -32,12 +32,13 @@ Tensor without_broadcast(const Tensor& x) {
   return x;
 }
 
-bool expands(const Node& node, bool fuse) {
+bool expands(const Node& node, bool fuse, const Backend* backend) {
   const OpInfo& row = info(node.op);
-  return row.kind == OpKind::composite && (!fuse || !row.has_kernel);
+  return row.kind == OpKind::composite &&
+         (!fuse || !(backend ? backend->has(node.op) : row.has_kernel));
 }
 
-void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
+void lower_into(const Tensors& outputs, bool fuse, const Backend* backend, Replaced& replaced) {
   for (const NodePtr& node :
        nodes_of(outputs, [&](const NodePtr& n) { return replaced.count(n) > 0; })) {
     if (replaced.count(node)) continue;
@@ -53,12 +54,12 @@ void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
       changed |= y != x;
       inputs.push_back(std::move(y));
     }
-    if (expands(*node, fuse)) {
+    if (expands(*node, fuse, backend)) {
       // The composition is built from the old inputs, which are all replaced already, and may
       // itself contain composites.
       const ModuleScope scope(*node);
       const Tensors composed = composition_of(*node);
-      lower_into(composed, fuse, replaced);
+      lower_into(composed, fuse, backend, replaced);
       Tensors values;
       for (const Tensor& y : composed) values.push_back(look_up(replaced, y));
       replaced[node] = std::move(values);
@@ -70,9 +71,9 @@ void lower_into(const Tensors& outputs, bool fuse, Replaced& replaced) {
 
 }  // namespace
 
-Tensors lower(const Tensors& outputs, bool fuse) {
+Tensors lower(const Tensors& outputs, bool fuse, const Backend* backend) {
   Replaced replaced;
-  lower_into(outputs, fuse, replaced);
+  lower_into(outputs, fuse, backend, replaced);
   Tensors lowered;
   for (const Tensor& y : outputs) lowered.push_back(look_up(replaced, y));
   return lowered;

@@ -12,7 +12,7 @@ constexpr bool scratch_plain = false, scratch_scratch = true, scratch_packed = t
                scratch_none = false;
 
 constexpr std::array<OpInfo, kOpCount> kOps = {{
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel) \
+#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   OpInfo{#name,                                                                \
          #stem,                                                                \
          in,                                                                   \

@@ -12,7 +12,7 @@ Schedule schedule_of(const Tensors& outputs, const Options& options, const Backe
   for (const Tensor& y : outputs) y.node();  // throws for an empty one
   Tensors all = outputs;
   for (const Alias& a : options.alias) all.push_back(a.updated);
-  all = lower(all, options.fuse);
+  all = lower(all, options.fuse, backend);
   if (backend && options.pack) all = pack_weights(all, *backend);
   std::map<const Node*, Tensor> hoisted;
   if (options.hoist) {

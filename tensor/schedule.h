@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "tensor/node.h"
+#include "tensor/backend.h"
 
 namespace satin {
 
@@ -38,9 +38,10 @@ struct Schedule {
       hoisted;  ///< leaves that hold what is computed once, and what that is
 };
 
-/// Replaces composite nodes by their compositions (all of them, or only those without a kernel when
-/// `fuse`) and lets element-wise operations read broadcast inputs in place.
-Tensors lower(const Tensors& outputs, bool fuse);
+/// Replaces composite nodes by their compositions (all of them, or only those for which the backend
+/// has no kernel when `fuse`) and lets element-wise operations read broadcast inputs in place.
+/// backend null: whatever the CPU has.
+Tensors lower(const Tensors& outputs, bool fuse, const Backend* backend = nullptr);
 
 /// Orders the nodes that `outputs` and the aliases need, oldest first, and every reader of a
 /// parameter before the step that overwrites it.  Throws Error when that is impossible.

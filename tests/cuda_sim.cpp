@@ -12,6 +12,9 @@ using namespace satin;
 
 namespace {
 
+/// Without the instrumentation (a build for another sanitizer) accesses are not seen.
+const auto kWatches = doctest::skip(!SATIN_SIM_WATCHES);
+
 /// Device memory of n elements.
 template <class T>
 struct Buffer {
@@ -47,7 +50,8 @@ bool says(const std::string& text, const char* part) {
 
 }  // namespace
 
-TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order of threads") {
+TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order of threads" *
+          kWatches) {
   Buffer<float> in(200), out(200);
   in.fill(1);
   for (uint64_t seed = 1; seed <= 20; ++seed) {
@@ -79,7 +83,7 @@ TEST_CASE("cuda_sim: threads that part at barriers") {
   says(complaint([&] { planted::parted(out.data, true); }), "has ended");
 }
 
-TEST_CASE("cuda_sim: accesses outside of allocations") {
+TEST_CASE("cuda_sim: accesses outside of allocations" * kWatches) {
   for (const int64_t n : {1, 3, 1024, 5000}) {
     Buffer<float> out(n), other(n);
     says(complaint([&] { planted::one_too_many(out.data, n); }), "past the end of device memory");
@@ -96,7 +100,7 @@ TEST_CASE("cuda_sim: accesses outside of allocations") {
   says(complaint([&] { planted::past_shared(out.data); }), "past the end of shared memory");
 }
 
-TEST_CASE("cuda_sim: vector accesses that are not aligned") {
+TEST_CASE("cuda_sim: vector accesses that are not aligned" * kWatches) {
   Buffer<float> in(16), out(1);
   in.fill(1);
   planted::vector_load(out.data, in.data, 4);
@@ -106,7 +110,7 @@ TEST_CASE("cuda_sim: vector accesses that are not aligned") {
   says(complaint([&] { planted::vector_load(out.data, in.data, 16); }), "past the end");
 }
 
-TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp") {
+TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp" * kWatches) {
   Buffer<float> out(64);
   out.fill(0);
   says(complaint([&] { planted::blocks_race(out.data); }), "race");

@@ -237,7 +237,7 @@ Evaluation evaluate(const Tensors& outputs,
                     const std::vector<Bytes>& values,
                     const Backend& backend,
                     const Exec& exec) {
-  const Tensors lowered = lower(outputs, true);
+  const Tensors lowered = lower(outputs, true, &backend);
   std::map<const Node*, std::vector<Bytes>> known;
   for (size_t i = 0; i < inputs.size(); ++i) known[&inputs[i].node()] = {values[i]};
   Evaluation result;

@@ -8,6 +8,7 @@
 
 #include "autograd/grad.h"
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "evaluate.h"
 #include "opcheck_report.h"
 #include "tensor/broadcast.h"
@@ -150,7 +151,7 @@ class Checker {
         const Backend& backend = cpu::backend(isa);
         const Exec exec{.plain = plain};
         const auto y = run_program(outputs, leaves, bytes, backend, exec);
-        compare_with_oracle(x, expected, y, t);
+        compare_with_oracle("forward", x, expected, y, t);
         memory(outputs, leaves, bytes, backend, exec, y);
         const std::string fault =
             testing::fault_with_weights(c_.build, leaves, bytes, backend, exec, y);
@@ -159,7 +160,25 @@ class Checker {
       }
       if (c_.exact) exact(t, cpu::backend(isa));
     }
+    if (cuda::backend().computes(t) || !wide) on_cuda(outputs, leaves, bytes, x, expected, t);
     name_.path.clear();
+  }
+
+  /// On the simulator, where every access is watched.  A second run goes through blocks and threads
+  /// in another order, a third kernel by kernel: the same bits.
+  void on_cuda(const Tensors& outputs,
+               const Tensors& leaves,
+               const std::vector<Bytes>& bytes,
+               const Arrays& x,
+               const Arrays& expected,
+               DType t) {
+    const Backend& backend = cuda::backend();
+    name_.path = backend.name();
+    const auto y = run_program(outputs, leaves, bytes, backend);
+    compare_with_oracle("cuda", x, expected, y, t);
+    if (run_program(outputs, leaves, bytes, backend) != y)
+      fails(name_, "cuda", "other bits in another order of blocks and threads");
+    memory(outputs, leaves, bytes, backend, {}, y);
   }
 
   void check_shapes(const Tensors& outputs, const Arrays& expected, DType t) const {
@@ -185,7 +204,8 @@ class Checker {
       fails(name_, "example", "the oracle does not give what the header's example says");
   }
 
-  void compare_with_oracle(const Arrays& x,
+  void compare_with_oracle(const char* check,
+                           const Arrays& x,
                            const Arrays& expected,
                            const std::vector<Bytes>& y,
                            DType t) {
@@ -196,9 +216,9 @@ class Checker {
       if (t == DType::f64) bound = {Bound::nmse, kForwardF64 * kForwardF64};
       if (size_of(t) == 2) bound = {Bound::ulp, 0};
       if (t == DType::f64)
-        compare(name_, "forward", worst_f64(expected[o].data, values), kForwardF64, values.size());
+        compare(name_, check, worst_f64(expected[o].data, values), kForwardF64, values.size());
       else
-        compare(name_, "forward", error_of(bound, expected[o].data, values, input), bound.limit,
+        compare(name_, check, error_of(bound, expected[o].data, values, input), bound.limit,
                 values.size());
     }
   }

@@ -12,6 +12,7 @@
 //   values: the same bits memory      every kernel alone between guard bands, outputs filled with
 //   NaN, also in place; the
 //               planned Program gives the same bits; its runs allocate nothing
+//   cuda        forward again with the CUDA kernels on the simulator, in two orders of threads
 //   weights     inputs that are parameters (packed, computed once): the same bits
 //   threads     1, 2, 3 and 7 threads: the same bits
 //

@@ -10,7 +10,6 @@
 namespace satin::cuda::sim {
 namespace {
 
-constexpr size_t kAddresses = size_t{1} << 38;  ///< reserved, not used: 256 GiB
 constexpr size_t kGap = 4096;
 
 size_t whole_pages(size_t bytes) { return (bytes + kGap - 1) / kGap * kGap; }
@@ -31,13 +30,8 @@ Memory::Memory() {
   next_ = base_ + kSharedBytes + kGap;
 }
 
-Region* Memory::find(const void* p, bool& ours) {
-  const char* at = static_cast<const char*>(p);
-  ours = at >= base_ && at < base_ + kAddresses;
-  if (!ours) return nullptr;
-  if (at < base_ + kSharedBytes) return shared_ && shared_->contains(at) ? shared_.get() : nullptr;
-  if (last_ && last_->contains(at)) return last_;
-  auto after = regions_.upper_bound(at);
+Region* Memory::find_allocation(const char* at) {
+  const auto after = regions_.upper_bound(at);
   if (after == regions_.begin()) return nullptr;
   Region* region = std::prev(after)->second.get();
   return region->contains(at) ? last_ = region : nullptr;

@@ -17,7 +17,13 @@ class Memory {
 
   static Memory& get();
   /// The allocation of p; ours: whether p is an address of the device at all.
-  Region* find(const void* p, bool& ours);
+  Region* find(const void* p, bool& ours) {
+    const char* at = static_cast<const char*>(p);
+    ours = at >= base_ && at < base_ + kAddresses;
+    if (!ours) return nullptr;
+    if (is_shared(p)) return shared_ && shared_->contains(at) ? shared_.get() : nullptr;
+    return last_ && last_->contains(at) ? last_ : find_allocation(at);
+  }
   /// Where an address lies that find() does not know.
   std::string outside(const void* p) const;
   bool is_shared(const void* p) const { return p < base_ + kSharedBytes; }
@@ -27,7 +33,10 @@ class Memory {
   void* open_shared(size_t bytes);
 
  private:
+  static constexpr size_t kAddresses = size_t{1} << 38;  ///< reserved, not used: 256 GiB
+
   Memory();
+  Region* find_allocation(const char* at);
 
   char* base_;
   char* next_;

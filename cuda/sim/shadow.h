@@ -48,8 +48,21 @@ class Region {
   size_t offset(const void* p) const {
     return static_cast<size_t>(static_cast<const char*>(p) - begin_);
   }
-  /// Notes an access that lies inside; empty, or who it races with.
-  std::string access(const void* p, size_t bytes, bool write, const Moment& now);
+  /// Notes an access that lies inside; false if it races.
+  bool access(const void* p, size_t bytes, bool write, const Moment& now) {
+    const size_t from = offset(p), to = from + bytes;
+    for (size_t c = from / 2; c * 2 < to; ++c) {
+      Cell& cell = cells_[c];
+      if (clash(cell.write, now) || (write && clash(cell.read, now))) return false;
+      if (write)
+        cell.write = {now};
+      else
+        note_reader(cell.read, now);
+    }
+    return true;
+  }
+  /// Who an access that races does race with.
+  std::string race(const void* p, size_t bytes, bool write, const Moment& now) const;
 
  private:
   struct Mark {
@@ -60,8 +73,22 @@ class Region {
   struct Cell {
     Mark write, read;
   };
-  static bool clash(const Mark& mark, const Moment& now);
-  static void note_reader(Mark& mark, const Moment& now);
+  static bool clash(const Mark& mark, const Moment& now) {
+    if (mark.moment.launch != now.launch) return false;
+    if (mark.far_away || mark.moment.block != now.block) return true;
+    if (mark.several) return mark.moment.barriers == now.barriers;
+    return !now.after(mark.moment);
+  }
+  static void note_reader(Mark& mark, const Moment& now) {
+    const Moment then = mark.moment;
+    if (then.launch != now.launch) {
+      mark = {now};
+      return;
+    }
+    mark.far_away = mark.far_away || then.block != now.block;
+    mark.several = then.barriers == now.barriers && (mark.several || !now.after(then));
+    mark.moment = now;
+  }
 
   const char* name_;
   const char* begin_;

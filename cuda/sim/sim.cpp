@@ -258,19 +258,15 @@ void Device::check(const void* p, size_t bytes, bool write) {
   bool ours = false;
   Region* region = Memory::get().find(p, ours);
   if (ours) {
+    Moment moment = now().moment;
+    if (region && Memory::get().is_shared(p)) moment.launch = blocks_;  // each block has its own
     std::string what;
     if (!region)
-      what = "bytes " + Memory::get().outside(p);
+      what = cat(write ? "writes " : "reads ", bytes, " bytes ", Memory::get().outside(p));
     else if (region->offset(p) + bytes > region->bytes())
-      what = cat("bytes across the end of ", region->name());
-    if (!what.empty()) {
-      what = cat(write ? "writes " : "reads ", bytes, " ", what);
-    } else {
-      Moment moment = now().moment;
-      if (Memory::get().is_shared(p)) moment.launch = blocks_;  // each block has its own
-      what = region->access(p, bytes, write, moment);
-      if (!what.empty()) what += cat(" (", region->name(), ", byte ", region->offset(p), ")");
-    }
+      what = cat(write ? "writes " : "reads ", bytes, " bytes across the end of ", region->name());
+    else if (!region->access(p, bytes, write, moment))
+      what = region->race(p, bytes, write, moment);
     if (!what.empty()) fail(std::move(what));
   }
   watching = true;

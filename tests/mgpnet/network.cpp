@@ -11,6 +11,7 @@
 
 #include "autograd/grad.h"
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "mgpnet/model.h"
 #include "nn/optimizer.h"
 #include "nn/random.h"
@@ -122,13 +123,13 @@ template <class T>
 struct Training {
   static constexpr DType kType = sizeof(T) == 8 ? DType::f64 : DType::f32;
 
-  Training(const Shape& shape, cpu::Isa isa, const NetworkConfig& config = {})
+  Training(const Shape& shape, const Backend& backend, const NetworkConfig& config = {})
       : parameters(network_parameters(config, kType)),
         x(input(shape, kType)),
         target(input(shape, kType)),
         y(network(parameters, x, config)),
         step(adam_step(multi_scale_l1(y, target), parameters, 10.0)),
-        program(outputs(), cpu::backend(isa), {.alias = step.alias}) {}
+        program(outputs(), backend, {.alias = step.alias}) {}
 
   void write_weights(const std::vector<float>& weights) {
     program.template write<T>(parameters.flat(), std::vector<T>(weights.begin(), weights.end()));
@@ -164,7 +165,7 @@ void check_fixture(
   CAPTURE(cpu::name_of(isa));
   const TensorFile file = read_safetensors(std::string(SATIN_SOURCE_DIR "/tests/data/") + name);
 
-  Training<T> training(picture, isa);
+  Training<T> training(picture, cpu::backend(isa));
   const Parameters& parameters = training.parameters;
   const TrainingStep& step = training.step;
   training.write_weights(formula_weights(parameters));
@@ -261,7 +262,7 @@ TEST_CASE("the ablations have the published parameter counts, and train") {
     CHECK(network_parameters(*config).size() == count);
 
     // A few steps on one small batch: the loss falls, and no parameter is left out.
-    Training<float> training({1, 32, 32, 3}, cpu::default_isa(), *config);
+    Training<float> training({1, 32, 32, 3}, cpu::backend(), *config);
     const std::vector<float> start = default_initialization(training.parameters, 1);
     training.write_weights(start);
     std::vector<float> losses;
@@ -296,14 +297,14 @@ TEST_CASE("mgpnet in f32 agrees with the reference on every instruction set") {
 
 TEST_CASE("all 470 gradients of mgpnet in f32 agree with those in f64") {
   const Shape picture = {2, 64, 64, 3};
-  Training<double> exact(picture, cpu::default_isa());
+  Training<double> exact(picture, cpu::backend());
   exact.write_weights(formula_weights(exact.parameters));
   exact.run();
   const std::vector<double> expected = exact.read(exact.step.gradient);
 
   for (const cpu::Isa isa : cpu::available_isas()) {
     CAPTURE(cpu::name_of(isa));
-    Training<float> single(picture, isa);
+    Training<float> single(picture, cpu::backend(isa));
     single.write_weights(formula_weights(single.parameters));
     single.run();
     const std::vector<float> got = single.read(single.step.gradient);
@@ -324,4 +325,36 @@ TEST_CASE("all 470 gradients of mgpnet in f32 agree with those in f64") {
     CHECK(compared == 470);
     CHECK_MESSAGE(worst <= kF32.gradient_nmse, worst_name, ": NMSE ", worst);
   }
+}
+
+TEST_CASE("mgpnet by the CUDA kernels, simulated, agrees with f64: one whole step") {
+  const Shape picture = {1, 32, 32, 3};
+  Training<double> exact(picture, cpu::backend());
+  Training<float> simulated(picture, cuda::backend());
+  const std::vector<float> weights = formula_weights(exact.parameters);
+  exact.write_weights(weights);
+  simulated.write_weights(weights);
+  exact.run();
+  simulated.run();
+  const auto wide = [](const std::vector<float>& v) {
+    return std::vector<double>(v.begin(), v.end());
+  };
+  for (size_t k = 0; k < 3; ++k)
+    CHECK(difference(wide(simulated.read(simulated.y[k])), exact.read(exact.y[k])).nmse <=
+          kF32.output_nmse);
+  CHECK(simulated.read(simulated.step.loss)[0] ==
+        doctest::Approx(exact.read(exact.step.loss)[0]).epsilon(kF32.loss));
+  const std::vector<double> g = exact.read(exact.step.gradient);
+  const std::vector<double> got = wide(simulated.read(simulated.step.gradient));
+  for (const ParameterInfo& info : exact.parameters.list()) {
+    CAPTURE(info.name);
+    const auto from = static_cast<std::ptrdiff_t>(info.offset), to = from + info.shape.size();
+    CHECK(difference({got.begin() + from, got.begin() + to}, {g.begin() + from, g.begin() + to})
+              .nmse <= kF32.gradient_nmse);
+  }
+  // Adam's first step is the learning rate times the gradient's sign, so parameters are compared,
+  // not what they moved by.
+  CHECK(difference(wide(simulated.read(simulated.parameters.flat())),
+                   exact.read(exact.parameters.flat()))
+            .nmse <= 1e-8);
 }

@@ -6,7 +6,8 @@
 // convolutions (Winograd's, winograd.h) read them without any edge.  Rows of h lie one above the
 // rows of tiles that need them: tile row q of h holds the rows 4q-1 ... 4q+2, and tile row r of z
 // reads those of r and the first two of r + 1.  Thus neighboring strips share exactly one tile row
-// of h; these borders are computed first and nothing twice.
+// of h; these borders are computed first and nothing twice.  A step takes one row of tiles, or
+// several short ones, so that blocks are full.
 //
 //   borders ->  strips: z = conv2(h) into y, sums of z  ->  attention  ->  y = x + z attention
 //
@@ -133,15 +134,20 @@ template <class T>
 struct Layout : Problem<T> {
   explicit Layout(const Call& call) : Problem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
 
-  static constexpr int64_t kStrips = 16, kLeastRows = 4, kWorkers = 8;
+  static constexpr int64_t kWorkers = 8, kLeastRows = 4;
 
   const Winograd<T> size;
   const int64_t tile_rows = ceil_div(this->h, 4), tile_cols = ceil_div(this->w, 4);
-  /// Strips of an image.
+  /// Strips of an image: work for all, but some rows and half a block of tiles at least.
   const int64_t strips =
-      max_of(1, min_of(ceil_div(kStrips, max_of(1, this->n)), tile_rows / kLeastRows));
+      max_of(1,
+             min_of(ceil_div(kWorkers, max_of(1, this->n)),
+                    min_of(tile_rows / kLeastRows, 2 * tile_rows * tile_cols / size.tiles)));
+  /// Rows of tiles in one step: several if they are short.
+  const int64_t depth =
+      max_of(1, min_of(size.tiles / max_of(1, tile_cols), ceil_div(tile_rows, strips)));
 
-  int64_t workers() const { return min_of(kWorkers, this->n * (strips + 1)); }
+  int64_t workers() const { return min_of(kWorkers, this->n * strips); }
   int64_t first_tile_row(int64_t strip) const { return tile_rows * strip / strips; }
 
   // Rows with a pixel of zeros before and at least one behind; pixels of h are whole vectors.
@@ -149,14 +155,18 @@ struct Layout : Problem<T> {
   int64_t ring_row() const {
     return Winograd<T>::odd_lines((tile_cols * 4 + 2) * h_pixel() + kLanes<T>, 1);
   }
-  static constexpr int64_t kNormalRows = 8;  // of LN(x) in its ring, which reads six
-  int64_t slot() const { return (kNormalRows + 8) * ring_row() + vector() + size.block_size(); }
+  /// Rows in the rings: h comes depth tile rows at a time, and depth + 1 are read.
+  int64_t normal_rows() const { return 4 * depth + 4; }
+  int64_t hidden_rows() const { return 4 * depth + 4; }
+  int64_t slot() const {
+    return (normal_rows() + hidden_rows()) * ring_row() + vector() + size.block_size();
+  }
 
   // Scratch: weights twice; biases, sums of every strip, attention of every image; borders; slots.
   int64_t weights() const { return size.weights_size(); }
   int64_t vector() const { return size.out_row(); }
   int64_t vectors() const { return 2 + this->n * (strips + 1); }
-  int64_t borders() const { return this->n * (strips + 1) * 4 * ring_row(); }
+  int64_t borders() const { return this->n * (strips - 1) * 4 * ring_row(); }
   int64_t scratch() const {
     return 2 * weights() + vectors() * vector() + borders() + workers() * slot();
   }
@@ -189,13 +199,11 @@ class Fused {
     pack_panel(b1_, call_.in[4].template as<T>(), 0, 1, 1, cols, width);
     pack_panel(b2_, call_.in[6].template as<T>(), 0, 1, 1, cols, width);
 
-    parallel_workers(call_, p_.workers(), n * (per_image + 1), [&](int64_t worker, int64_t i) {
-      const int64_t image = i / (per_image + 1), strip = i % (per_image + 1);
-      Strip s = strip_of(image, strip, worker);
+    const int64_t inner = per_image - 1;
+    parallel_workers(call_, p_.workers(), n * inner, [&](int64_t worker, int64_t i) {
+      Strip s = strip_of(i / inner, i % inner + 1, worker);
       s.normal_done = 4 * s.begin - 2;
-      T* rows[4];
-      for (int r = 0; r < 4; ++r) rows[r] = border(image, strip, r);
-      hidden_tiles(s, s.begin, rows);
+      hidden_tiles(s, s.begin, s.begin + 1);
     });
     parallel_workers(call_, p_.workers(), n * per_image, [&](int64_t worker, int64_t i) {
       run_strip(strip_of(i / per_image, i % per_image, worker), sums_ + i * p_.vector());
@@ -224,28 +232,28 @@ class Fused {
 
   Strip strip_of(int64_t image, int64_t strip, int64_t worker) const {
     T* slot = slots_ + worker * p_.slot();
+    T* hidden = slot + p_.normal_rows() * p_.ring_row();
+    T* row_sums = hidden + p_.hidden_rows() * p_.ring_row();
     return {image,
             strip,
             p_.first_tile_row(strip),
             p_.first_tile_row(strip + 1),
             slot,
-            slot + p_.kNormalRows * p_.ring_row(),
-            slot + (p_.kNormalRows + 8) * p_.ring_row(),
-            slot + (p_.kNormalRows + 8) * p_.ring_row() + p_.vector(),
+            hidden,
+            row_sums,
+            row_sums + p_.vector(),
             0};
   }
 
-  T* border(int64_t image, int64_t strip, int64_t r) const {
-    return borders_ + ((image * (p_.strips + 1) + strip) * 4 + r) * p_.ring_row();
-  }
   T* normal_row(const Strip& s, int64_t i) const {
-    return s.normal + (i + p_.kNormalRows) % p_.kNormalRows * p_.ring_row();
+    return s.normal + (i + p_.normal_rows()) % p_.normal_rows() * p_.ring_row();
   }
-  /// Row r of tile row q of h.
+  /// Row r of tile row q of h: where strips meet, on the border.
   T* hidden_row(const Strip& s, int64_t q, int64_t r) const {
-    if (q == s.begin) return border(s.image, s.strip, r);
-    if (q == s.end) return border(s.image, s.strip + 1, r);
-    return s.hidden + (q % 2 * 4 + r) * p_.ring_row();
+    const int64_t at = q == s.begin ? s.strip : q == s.end ? s.strip + 1 : 0;
+    if (at > 0 && at < p_.strips)
+      return borders_ + ((s.image * (p_.strips - 1) + at - 1) * 4 + r) * p_.ring_row();
+    return s.hidden + (q * 4 + r) % p_.hidden_rows() * p_.ring_row();
   }
 
   static void zero(T* from, const T* to) {
@@ -267,59 +275,67 @@ class Fused {
     }
   }
 
-  /// The tiles of a row of tiles from six rows: products with `weights`, `out(t)` for each.
-  template <class Out>
-  void tiles(
-      const Strip& s, const T* const (&rows)[6], int64_t pixel, const T* weights, Out out) const {
-    for_even(0, p_.tile_cols, p_.size.tiles, [&](int64_t begin, int64_t count) {
-      for (int64_t t = 0; t < count; ++t) {
-        const T* window[6];
-        for (int r = 0; r < 6; ++r) window[r] = rows[r] + 4 * (begin + t) * pixel;
-        winograd_in(p_.size, s.block, t, window, pixel);
-      }
+  /// `count` tiles: in(i, t) puts tile i into the block as tile t, out(i, t) takes it out.
+  template <class In, class Out>
+  void tiles(const Strip& s, const T* weights, int64_t count, In in, Out out) const {
+    for_even(0, count, p_.size.tiles, [&](int64_t begin, int64_t n) {
+      for (int64_t t = 0; t < n; ++t) in(begin + t, t);
       for (int64_t k = 0; k < p_.size.kPoints; ++k) {
         Ahead ahead;
         if (k + 1 < p_.size.kPoints)
           ahead.add(weights + (k + 1) * p_.size.point(), p_.size.point());
-        winograd_product(p_.size, s.block, weights, k, count, ahead);
+        winograd_product(p_.size, s.block, weights, k, n, ahead);
       }
-      for (int64_t t = 0; t < count; ++t) out(t, 4 * (begin + t));
+      for (int64_t t = 0; t < n; ++t) out(begin + t, t);
     });
   }
 
-  /// Tile row q of h.
-  void hidden_tiles(Strip& s, int64_t q, T* const (&to)[4]) const {
-    const int64_t first = 4 * q - 1, pixel = p_.h_pixel();
-    normalize_up_to(s, first + 5);
-    const T* from[6];
-    for (int r = 0; r < 6; ++r) from[r] = normal_row(s, first - 1 + r);
-    tiles(s, from, p_.c, w1_, [&](int64_t t, int64_t col) {
-      T* out[4];
-      for (int r = 0; r < 4; ++r) out[r] = to[r] + (col + 1) * pixel;
-      winograd_out(p_.size, s.block, t, out, pixel, {.bias = b1_, .slope = p_.slope});
-    });
-    for (int r = 0; r < 4; ++r) {
-      const bool inside = first + r >= 0 && first + r < p_.h;
-      zero(to[r], to[r] + pixel);
-      zero(to[r] + (inside ? (p_.w + 1) * pixel : 0), to[r] + p_.ring_row());
+  /// Tile rows [begin, end) of h.
+  void hidden_tiles(Strip& s, int64_t begin, int64_t end) const {
+    const int64_t pixel = p_.h_pixel(), cols = p_.tile_cols;
+    normalize_up_to(s, 4 * end);
+    tiles(
+        s, w1_, (end - begin) * cols,
+        [&](int64_t i, int64_t t) {
+          const T* from[6];
+          for (int r = 0; r < 6; ++r)
+            from[r] = normal_row(s, 4 * (begin + i / cols) - 2 + r) + 4 * (i % cols) * p_.c;
+          winograd_in(p_.size, s.block, t, from, p_.c);
+        },
+        [&](int64_t i, int64_t t) {
+          T* to[4];
+          for (int r = 0; r < 4; ++r)
+            to[r] = hidden_row(s, begin + i / cols, r) + (4 * (i % cols) + 1) * pixel;
+          winograd_out(p_.size, s.block, t, to, pixel, {.bias = b1_, .slope = p_.slope});
+        });
+    for (int64_t i = 4 * begin - 1; i < 4 * end - 1; ++i) {
+      T* row = hidden_row(s, (i + 1) / 4, (i + 1) % 4);
+      const bool inside = i >= 0 && i < p_.h;
+      zero(row, row + pixel);
+      zero(row + (inside ? (p_.w + 1) * pixel : 0), row + p_.ring_row());
     }
   }
 
   /// z of a strip into y; sums: of z.
   void run_strip(Strip s, T* sums) const {
+    const int64_t pixel = p_.h_pixel(), cols = p_.tile_cols;
     zero(sums, sums + p_.vector());
-    s.normal_done = 4 * s.begin + 2;
-    for (int64_t r = s.begin; r < s.end; ++r) {
-      if (r + 1 < s.end) {
-        T* to[4];
-        for (int i = 0; i < 4; ++i) to[i] = hidden_row(s, r + 1, i);
-        hidden_tiles(s, r + 1, to);
-      }
-      const T* from[6];
-      for (int i = 0; i < 6; ++i) from[i] = hidden_row(s, r + i / 4, i % 4);
+    int64_t q = s.begin + (s.strip > 0);  // the next tile row of h
+    const int64_t own_end = s.end + (s.strip + 1 == p_.strips);
+    s.normal_done = 4 * q - 2;
+    for (int64_t row = s.begin; row < s.end; row += p_.depth) {
+      const int64_t rows = min_of(p_.depth, s.end - row), end = min_of(own_end, row + rows + 1);
+      for (; q < end; q += min_of(p_.depth, end - q)) hidden_tiles(s, q, min_of(end, q + p_.depth));
       zero(s.row_sums, s.row_sums + p_.vector());
-      tiles(s, from, p_.h_pixel(), w2_,
-            [&](int64_t t, int64_t col) { tile_out(s, t, 4 * r, col); });
+      tiles(
+          s, w2_, rows * cols,
+          [&](int64_t i, int64_t t) {
+            const T* from[6];
+            for (int r = 0; r < 6; ++r)
+              from[r] = hidden_row(s, row + i / cols + r / 4, r % 4) + 4 * (i % cols) * pixel;
+            winograd_in(p_.size, s.block, t, from, pixel);
+          },
+          [&](int64_t i, int64_t t) { tile_out(s, t, 4 * (row + i / cols), 4 * (i % cols)); });
       for (int64_t i = 0; i < p_.c; ++i) sums[i] += s.row_sums[i];
     }
   }

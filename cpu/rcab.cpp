@@ -11,57 +11,11 @@
 //
 //   borders ->  strips: z = conv2(h) into y, sums of z  ->  attention  ->  y = x + z attention
 //
-// What is summed where follows from the shapes alone.
-#include "tensor/rcab.h"
-
-#include "cpu/winograd.h"
-#include "tensor/layer_norm.h"
-#include "tensor/scalar.h"
+// What is summed where follows from the shapes alone.  The gradient's fast way is in rcab_grad.cpp.
+#include "cpu/rcab.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
-
-template <class T>
-struct Problem {
-  explicit Problem(const Call& call)
-      : n(call.in[0].shape[0]),
-        h(call.in[0].shape[1]),
-        w(call.in[0].shape[2]),
-        c(call.in[0].shape[3]),
-        r(call.in[7].shape[1]),
-        slope(static_cast<T>(call.as<RcabAttrs>().slope)) {}
-  int64_t n, h, w, c, r;
-  T slope;
-};
-
-/// y rows [0, rows) = LN of x rows.
-template <class T>
-void normalize(const Call& call, const T* x, T* y, int64_t rows) {
-  const Problem<T> p(call);
-  const Attrs attrs{LayerNormAttrs{}};
-  const Exec alone{.pool = nullptr, .profiler = nullptr, .plain = call.exec->plain};
-  const Shape shape = {rows, p.c};
-  const View in[] = {{const_cast<T*>(x), shape, call.in[0].dtype}, call.in[1], call.in[2]};
-  const View out[] = {{y, shape, call.in[0].dtype}};
-  layer_norm({Op::layer_norm, &attrs, in, out, nullptr, &alone});
-}
-
-/// attention = sigmoid(K2 relu(K1 mean + b1) + b2) of one image, from the sums over its pixels.
-template <class T>
-void attend(const Call& call, const T* sums, T* attention) {
-  const Problem<T> p(call);
-  const T *k1 = call.in[7].as<T>(), *b1 = call.in[8].as<T>();
-  const T *k2 = call.in[9].as<T>(), *b2 = call.in[10].as<T>();
-  const T pixels = static_cast<T>(p.h * p.w);
-  for (int64_t i = 0; i < p.c; ++i) attention[i] = b2[i];
-  for (int64_t j = 0; j < p.r; ++j) {
-    T hidden = b1[j];
-    for (int64_t i = 0; i < p.c; ++i) hidden += sums[i] / pixels * k1[i * p.r + j];
-    hidden = scalar::relu(hidden, {});
-    for (int64_t i = 0; i < p.c; ++i) attention[i] += hidden * k2[j * p.c + i];
-  }
-  for (int64_t i = 0; i < p.c; ++i) attention[i] = scalar::sigmoid(attention[i], {});
-}
 
 // --- the plain loops: row by row too ---------------------------------------------------------
 
@@ -77,7 +31,8 @@ struct Ring {
 
 /// y = row i of the convolution of h rows with w.
 template <class T>
-void plain_row(const Problem<T>& p, int64_t i, const Ring<T>& x, const T* w, const T* bias, T* y) {
+void plain_row(
+    const RcabProblem<T>& p, int64_t i, const Ring<T>& x, const T* w, const T* bias, T* y) {
   for (int64_t j = 0; j < p.w; ++j)
     for (int64_t co = 0; co < p.c; ++co) {
       T sum = bias[co];
@@ -93,13 +48,13 @@ void plain_row(const Problem<T>& p, int64_t i, const Ring<T>& x, const T* w, con
 }
 
 template <class T>
-int64_t plain_scratch(const Problem<T>& p) {
+int64_t plain_scratch(const RcabProblem<T>& p) {
   return 6 * p.w * p.c + 2 * p.c;
 }
 
 template <class T>
 void plain_rcab(const Call& call) {
-  const Problem<T> p(call);
+  const RcabProblem<T> p(call);
   const int64_t row = p.w * p.c;
   T* sums = static_cast<T*>(call.scratch);
   T* attention = sums + p.c;
@@ -122,8 +77,100 @@ void plain_rcab(const Call& call) {
       plain_row(p, i, hidden, call.in[5].as<T>(), call.in[6].as<T>(), y + i * row);
       for (int64_t j = 0; j < row; ++j) sums[j % p.c] += y[i * row + j];
     }
-    attend(call, sums, attention);
+    attend<T>(call, sums, nullptr, attention);
     for (int64_t i = 0; i < p.h * row; ++i) y[i] = x[i] + y[i] * attention[i % p.c];
+  }
+}
+
+/// f(pixel, its neighbor, the tap of a 3x3 kernel that joins them) for all pairs inside an image.
+template <class T, class F>
+void every_pair(const RcabProblem<T>& p, F f) {
+  for (int64_t i = 0; i < p.h; ++i)
+    for (int64_t j = 0; j < p.w; ++j)
+      for (int64_t tap = 0; tap < 9; ++tap) {
+        const int64_t ih = i + tap / 3 - 1, iw = j + tap % 3 - 1;
+        if (ih >= 0 && ih < p.h && iw >= 0 && iw < p.w) f(i * p.w + j, ih * p.w + iw, tap);
+      }
+}
+
+template <class T>
+int64_t plain_grad_scratch(const RcabProblem<T>& p) {
+  return p.h * p.w * p.c + 5 * p.c + p.r + normalize_back_scratch(p, p.h * p.w) + 9 * p.c * p.c;
+}
+
+// dx holds n at first, then dn; q holds conv1(n), then its cotangent.
+template <class T>
+void plain_rcab_grad(const Call& call) {
+  const RcabProblem<T> p(call);
+  const int64_t c = p.c, pixels = p.h * p.w, size = pixels * c;
+  const Flat<T> d(p, call.out[1].as<T>());
+  const T *w1 = call.in[3].as<T>(), *b1 = call.in[4].as<T>();
+  const T *w2 = call.in[5].as<T>(), *b2 = call.in[6].as<T>();
+  T* q = static_cast<T*>(call.scratch);
+  T* vectors = q + size;
+  const Attention<T> t{vectors,         vectors + c,     vectors + 2 * c,
+                       vectors + 5 * c, vectors + 3 * c, vectors + 4 * c};
+  T* more = vectors + 5 * c + p.r;
+  const auto h_of = [&](T v) { return v > 0 ? v : p.slope * v; };
+  zero(d.gamma, d.end);
+  for (int64_t image = 0; image < p.n; ++image) {
+    const T *x = call.in[0].as<T>() + image * size, *dy = call.in[11].as<T>() + image * size;
+    T* dx = call.out[0].as<T>() + image * size;
+    normalize(call, x, dx, pixels);
+    for (int64_t i = 0; i < size; ++i) q[i] = b1[i % c];
+    every_pair(p, [&](int64_t to, int64_t from, int64_t tap) {
+      for (int64_t co = 0; co < c; ++co)
+        for (int64_t ci = 0; ci < c; ++ci)
+          q[to * c + co] += dx[from * c + ci] * w1[(tap * c + ci) * c + co];
+    });
+    zero(t.z, t.dy + c);
+    for (int64_t i = 0; i < size; ++i) {
+      t.z[i % c] += b2[i % c];
+      t.z_dy[i % c] += b2[i % c] * dy[i];
+      t.dy[i % c] += dy[i];
+    }
+    every_pair(p, [&](int64_t to, int64_t from, int64_t tap) {
+      for (int64_t co = 0; co < c; ++co)
+        for (int64_t ci = 0; ci < c; ++ci) {
+          const T z = h_of(q[from * c + ci]) * w2[(tap * c + ci) * c + co];
+          t.z[co] += z;
+          t.z_dy[co] += z * dy[to * c + co];
+        }
+    });
+    attend_back(call, t, d);
+    const auto dz = [&](int64_t i) { return dy[i] * t.a[i % c] + t.mean_grad[i % c]; };
+    every_pair(p, [&](int64_t to, int64_t from, int64_t tap) {
+      for (int64_t co = 0; co < c; ++co)
+        for (int64_t ci = 0; ci < c; ++ci)
+          d.w2[(tap * c + ci) * c + co] += h_of(q[from * c + ci]) * dz(to * c + co);
+    });
+    for (int64_t pixel = 0; pixel < pixels; ++pixel)
+      for (int64_t ci = 0; ci < c; ++ci) {
+        T dh = 0;
+        for (int64_t tap = 0; tap < 9; ++tap) {
+          const int64_t i = pixel / p.w - tap / 3 + 1, j = pixel % p.w - tap % 3 + 1;
+          if (i < 0 || i >= p.h || j < 0 || j >= p.w) continue;
+          for (int64_t co = 0; co < c; ++co)
+            dh += w2[(tap * c + ci) * c + co] * dz((i * p.w + j) * c + co);
+        }
+        T& v = q[pixel * c + ci];
+        v = v > 0 ? dh : p.slope * dh;
+        d.b1[ci] += v;
+      }
+    every_pair(p, [&](int64_t to, int64_t from, int64_t tap) {
+      for (int64_t co = 0; co < c; ++co)
+        for (int64_t ci = 0; ci < c; ++ci)
+          d.w1[(tap * c + ci) * c + co] += dx[from * c + ci] * q[to * c + co];
+    });
+    zero(dx, dx + size);
+    every_pair(p, [&](int64_t to, int64_t from, int64_t tap) {
+      for (int64_t co = 0; co < c; ++co)
+        for (int64_t ci = 0; ci < c; ++ci)
+          dx[from * c + ci] += q[to * c + co] * w1[(tap * c + ci) * c + co];
+    });
+    for (int64_t i = 0; i < size; ++i) q[i] = dx[i];
+    normalize_back(call, x, q, dx, pixels, d.gamma, more);
+    for (int64_t i = 0; i < size; ++i) dx[i] += dy[i];
   }
 }
 
@@ -131,8 +178,9 @@ void plain_rcab(const Call& call) {
 
 /// What the shapes decide.
 template <class T>
-struct Layout : Problem<T> {
-  explicit Layout(const Call& call) : Problem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
+struct Layout : RcabProblem<T> {
+  explicit Layout(const Call& call)
+      : RcabProblem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
 
   static constexpr int64_t kWorkers = 8, kLeastRows = 4;
 
@@ -212,7 +260,7 @@ class Fused {
       T* sums = sums_ + image * per_image * p_.vector();
       for (int64_t strip = 1; strip < per_image; ++strip)
         for (int64_t i = 0; i < c; ++i) sums[i] += sums[strip * p_.vector() + i];
-      attend(call_, sums, attention_ + image * p_.vector());
+      attend<T>(call_, sums, nullptr, attention_ + image * p_.vector());
     }
     const int64_t pixels = max_of(1, 32768 / c), all = p_.h * p_.w;
     const int64_t pieces = ceil_div(all, pixels);
@@ -254,10 +302,6 @@ class Fused {
     if (at > 0 && at < p_.strips)
       return borders_ + ((s.image * (p_.strips - 1) + at - 1) * 4 + r) * p_.ring_row();
     return s.hidden + (q * 4 + r) % p_.hidden_rows() * p_.ring_row();
-  }
-
-  static void zero(T* from, const T* to) {
-    for (; from < to; ++from) *from = T{0};
   }
 
   /// LN(x) up to row `end`.
@@ -394,7 +438,25 @@ int64_t rcab_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    bytes = max_of(Layout<T>(call).scratch(), plain_scratch(Problem<T>(call))) *
+    bytes = max_of(Layout<T>(call).scratch(), plain_scratch(RcabProblem<T>(call))) *
+            static_cast<int64_t>(sizeof(T));
+  });
+  return bytes;
+}
+
+void rcab_grad(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const bool plain = call.exec->plain || call.as<RcabAttrs>().slope < 0;
+    plain ? plain_rcab_grad<T>(call) : fast_rcab_grad<T>(call);
+  });
+}
+
+int64_t rcab_grad_scratch(const Call& call) {
+  int64_t bytes = 0;
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    bytes = max_of(fast_rcab_grad_scratch<T>(call), plain_grad_scratch(RcabProblem<T>(call))) *
             static_cast<int64_t>(sizeof(T));
   });
   return bytes;

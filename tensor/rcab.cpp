@@ -11,22 +11,51 @@
 
 namespace satin {
 
-Tensor rcab(const Tensor& x, const RcabWeights& w, RcabAttrs attrs) {
-  if (!x || x.rank() != 4) fail(Op::rcab, "x must be an image [N,H,W,C]");
+namespace {
+
+void check(Op op, const Tensor& x, const RcabWeights& w) {
+  if (!x || x.rank() != 4) fail(op, "x must be an image [N,H,W,C]");
   const int64_t c = x.shape()[3];
   const int64_t r = w.k1 && w.k1.rank() == 2 ? w.k1.shape()[1] : 1;
-  const Tensors list = {w.norm_gamma, w.norm_beta, w.w1,  w.b1, w.w2,
-                        w.b2,         w.k1,        w.kb1, w.k2, w.kb2};
+  const Tensors list = list_of(w);
   const Shape expected[] = {{c}, {c},    {3, 3, c, c}, {c},    {3, 3, c, c},
                             {c}, {c, r}, {r},          {r, c}, {c}};
   const char* names[] = {"norm_gamma", "norm_beta", "w1",  "b1", "w2",
                          "b2",         "k1",        "kb1", "k2", "kb2"};
   for (size_t i = 0; i < list.size(); ++i)
     if (!list[i] || list[i].shape() != expected[i])
-      fail(Op::rcab, cat("weight ", names[i], " must be ", expected[i], " for ", c, " channels"));
-  Tensors inputs = list;
+      fail(op, cat("weight ", names[i], " must be ", expected[i], " for ", c, " channels"));
+}
+
+}  // namespace
+
+Tensors list_of(const RcabWeights& w) {
+  return {w.norm_gamma, w.norm_beta, w.w1, w.b1, w.w2, w.b2, w.k1, w.kb1, w.k2, w.kb2};
+}
+
+RcabWeights rcab_weights(const Tensors& list, size_t first) {
+  const Tensor* t = &list.at(first);
+  return {t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]};
+}
+
+Tensor rcab(const Tensor& x, const RcabWeights& w, RcabAttrs attrs) {
+  check(Op::rcab, x, w);
+  Tensors inputs = list_of(w);
   inputs.insert(inputs.begin(), x);
   return make_tensor(Op::rcab, attrs, inputs, x.shape());
+}
+
+Tensors rcab_grad(const Tensor& x, const RcabWeights& w, const Tensor& dy, RcabAttrs attrs) {
+  check(Op::rcab_grad, x, w);
+  if (!dy || dy.shape() != x.shape())
+    fail(Op::rcab_grad, cat("dy must have the shape of x, ", x.shape()));
+  Tensors inputs = list_of(w);
+  int64_t elements = 0;
+  for (const Tensor& t : inputs) elements += t.size();
+  inputs.insert(inputs.begin(), x);
+  inputs.push_back(dy);
+  return outputs_of(make_node(Op::rcab_grad, Attrs(attrs), std::move(inputs),
+                              {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
 }
 
 Tensors compose::rcab(const Node& node) {

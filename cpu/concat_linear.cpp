@@ -25,7 +25,7 @@ struct Problem {
   int64_t n, h, w, cout, channels;
   size_t images;
   Image image[kMostImages];
-  int64_t scratch;  ///< elements, packed weights included
+  int64_t packed, scratch;  ///< elements: weights; all scratch, weights included if not given
 
   int64_t width(int lanes) const { return ceil_div(cout, lanes) * lanes; }
 };
@@ -38,7 +38,8 @@ Problem problem_of(const Call& call) {
   p.n = y[0], p.h = y[1], p.w = y[2], p.cout = y[3];
   p.images = call.in.size() - 2;
   p.channels = call.in[p.images].shape[0];
-  p.scratch = ceil_div((p.channels + 1) * p.width(kLanes<T>), 16) * 16;  // panels, and the bias
+  p.packed = ceil_div(p.channels * p.width(kLanes<T>), 16) * 16;
+  p.scratch = (call.packed ? 0 : p.packed) + ceil_div(p.width(kLanes<T>), 16) * 16;  // the bias
   int64_t row = 0;
   for (size_t i = 0; i < p.images && p.images <= kMostImages; ++i) {
     const Shape& s = call.in[i].shape;
@@ -131,20 +132,25 @@ struct Rows {
   }
 };
 
+/// Panels of W [channels, cout].
+template <class T>
+void pack(const T* w, int64_t channels, int64_t cout, T* to) {
+  for (int64_t j = 0; j < cout; j += kTileCols<T>) {
+    const int cols = static_cast<int>(min_of(kTileCols<T>, cout - j));
+    pack_panel(to + channels * j, w + j, cout, 1, channels, cols, whole_vectors<T>(cols));
+  }
+}
+
 template <class T>
 void fast_concat_linear(const Call& call) {
   const Problem p = problem_of<T>(call);
   T* scratch = static_cast<T*>(call.scratch);
-  const T* weight = call.in[p.images].as<T>();
-  for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
-    const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j));
-    pack_panel(scratch + p.channels * j, weight + j, p.cout, 1, p.channels, cols,
-               whole_vectors<T>(cols));
-  }
-  T* bias = scratch + p.channels * p.width(kLanes<T>);
+  if (!call.packed) pack(call.in[p.images].as<T>(), p.channels, p.cout, scratch);
+  const T* packed = call.packed ? call.packed->as<T>() : scratch;
+  T* bias = scratch + (call.packed ? 0 : p.packed);
   pack_panel(bias, call.in[p.images + 1].as<T>(), 0, 1, 1, static_cast<int>(p.cout),
              static_cast<int>(p.width(kLanes<T>)));
-  const Rows<T> rows{p, scratch, bias};
+  const Rows<T> rows{p, packed, bias};
 
   for (size_t i = 0; i < p.images; ++i) {
     const Image& x = p.image[i];
@@ -194,6 +200,24 @@ int64_t concat_linear_scratch(const Call& call) {
     bytes = problem_of<T>(call).scratch * static_cast<int64_t>(sizeof(T));
   });
   return bytes;
+}
+
+Packing concat_linear_packing(const Call& call) {
+  Packing packing{};
+  const size_t images = call.in.size() - 2;
+  if (images > kMostImages) return packing;
+  with_type(call.out[0].dtype, [&](auto t) {
+    packing = {0, problem_of<decltype(t)>(call).packed, 1u << images};
+  });
+  return packing;
+}
+
+void concat_linear_pack(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const Shape& w = call.in[0].shape;
+    pack(call.in[0].as<T>(), w[0], w[1], call.out[0].as<T>());
+  });
 }
 
 }  // namespace satin::cpu::SATIN_ISA

@@ -6,11 +6,13 @@
 // dense convolution with turned weights.  The gradient in w reads both images in place, the sum of
 // a tile being a chunk of pixels; fixed pieces of rows have their own partial results, added in
 // order.  Where a 3x3 kernel meets enough channels and pixels, all three go Winograd's way
-// (winograd.h) instead.
+// (winograd.h) instead; a forward convolution to a few channels goes that of conv_few.h.
 #include "tensor/conv2d.h"
 
+#include "cpu/conv_few.h"
 #include "cpu/conv_pass.h"
 #include "cpu/winograd.h"
+#include "tensor/pack_weight.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
@@ -175,28 +177,85 @@ void every_phase(const Problem& p, F f) {
     }
 }
 
+/// The ways of the forward convolution; each has its own form of packed weights.
+enum class Way : int { direct, winograd, few };
+
+template <class T>
+FewOutputs<T> few_outputs(const Problem& p) {
+  return {p.n, p.h, p.w, p.cin, p.oh, p.ow, p.cout, p.kh, p.kw, p.pad};
+}
+
+template <class T>
+Way way_of(const Problem& p) {
+  if (p.groups == 1 && p.stride == 1 && p.dilation == 1 && few_outputs<T>(p).pays())
+    return Way::few;
+  return fits_winograd(p) && winograd_forward(p).pays<T>() ? Way::winograd : Way::direct;
+}
+
+/// Packed weights depend on the way, channels, groups and taps alone.
+template <class T>
+int64_t packed_size(const Problem& p, Way way) {
+  return way == Way::few        ? few_outputs<T>(p).packed_size()
+         : way == Way::winograd ? Winograd<T>::of(p.cin, p.cout).weights_size()
+                                : forward_pass(p).packed_size<T>();
+}
+
+template <class T>
+void pack(const Call& call, const Problem& p, Way way, const T* w, T* to) {
+  const Weights at{
+      0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
+  if (way == Way::few)
+    few_outputs<T>(p).pack(call, w, to);
+  else if (way == Way::winograd)
+    winograd_weights(call, Winograd<T>::of(p.cin, p.cout), w, at, to);
+  else
+    pack_pass(call, forward_pass(p), w, at, to);
+}
+
 template <class T>
 void fast_conv2d(const Call& call) {
   const Problem p = problem_of(call);
-  const Weights at{
-      0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
-  const T *x = call.in[0].as<T>(), *w = call.in[1].as<T>();
+  const Way way = way_of<T>(p);
+  const T* x = call.in[0].as<T>();
   const T* bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
   T *y = call.out[0].as<T>(), *scratch = static_cast<T*>(call.scratch);
-  if (fits_winograd(p) && winograd_forward(p).pays<T>())
-    winograd_conv(call, winograd_forward(p), x, w, at, y, bias, scratch);
+  const T* packed = scratch;
+  if (call.packed) {
+    packed = call.packed->as<T>();
+  } else {
+    pack(call, p, way, call.in[1].as<T>(), scratch);
+    scratch += packed_size<T>(p, way);
+  }
+  if (way == Way::few)
+    few_outputs<T>(p).run(call, x, packed, bias, y, scratch);
+  else if (way == Way::winograd)
+    winograd_conv(call, winograd_forward(p), x, packed, y, bias, scratch);
   else
-    run_pass(call, forward_pass(p), x, w, at, y, bias, scratch);
+    run_pass(call, forward_pass(p), x, packed, y, bias, scratch);
+}
+
+template <class T>
+int64_t fast_scratch(const Problem& p, bool packed) {
+  const Way way = way_of<T>(p);
+  return (packed ? 0 : packed_size<T>(p, way)) + (way == Way::few ? few_outputs<T>(p).scratch()
+                                                  : way == Way::winograd
+                                                      ? winograd_forward(p).scratch<T>()
+                                                      : forward_pass(p).scratch());
 }
 
 template <class T>
 void fast_input_grad(const Call& call) {
   const Problem p = problem_of(call);
   const int64_t tap_col = p.group_in() * p.cout, tap_row = p.kw * tap_col;
-  if (fits_winograd(p) && winograd_grad(p).pays<T>())
-    return winograd_conv<T>(call, winograd_grad(p), call.in[0].as<T>(), call.in[1].as<T>(),
-                            {2 * (tap_row + tap_col), -tap_row, -tap_col, 1, p.cout, 0},
-                            call.out[0].as<T>(), nullptr, static_cast<T*>(call.scratch));
+  const T *dy = call.in[0].as<T>(), *w = call.in[1].as<T>();
+  T* scratch = static_cast<T*>(call.scratch);
+  if (fits_winograd(p) && winograd_grad(p).pays<T>()) {
+    const Winograd<T> size = Winograd<T>::of(p.cout, p.cin);
+    winograd_weights(call, size, w, {2 * (tap_row + tap_col), -tap_row, -tap_col, 1, p.cout, 0},
+                     scratch);
+    return winograd_conv<T>(call, winograd_grad(p), dy, scratch, call.out[0].as<T>(), nullptr,
+                            scratch + size.weights_size());
+  }
   every_phase(p, [&](const Pass& pass, const Phase& row, const Phase& col) {
     const Weights at{row.first_tap * tap_row + col.first_tap * tap_col,
                      -row.tap_step * tap_row,
@@ -205,8 +264,8 @@ void fast_input_grad(const Call& call) {
                      p.cout,
                      p.group_out()};
     T* y = call.out[0].as<T>() + (row.first_pixel * p.w + col.first_pixel) * p.cin;
-    run_pass<T>(call, pass, call.in[0].as<T>(), call.in[1].as<T>(), at, y, nullptr,
-                static_cast<T*>(call.scratch));
+    pack_pass(call, pass, w, at, scratch);
+    run_pass<T>(call, pass, dy, scratch, y, nullptr, scratch + pass.packed_size<T>());
   });
 }
 
@@ -351,11 +410,36 @@ int64_t conv2d_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const bool winograd = fits_winograd(p) && winograd_forward(p).pays<T>();
-    bytes = (winograd ? winograd_forward(p).scratch<T>() : forward_pass(p).scratch<T>()) *
-            static_cast<int64_t>(sizeof(T));
+    bytes = fast_scratch<T>(p, call.packed) * static_cast<int64_t>(sizeof(T));
   });
   return bytes;
+}
+
+// The form: the way, and how many groups.
+Packing conv2d_packing(const Call& call) {
+  Packing packing{};
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const Problem p = problem_of(call);
+    const Way way = way_of<T>(p);
+    if (p.groups > 1 << 20) return;
+    packing = {static_cast<int>(way) + 4 * static_cast<int>(p.groups), packed_size<T>(p, way),
+               1u << 1};
+  });
+  return packing;
+}
+
+void conv2d_pack(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    const int form = call.as<PackWeightAttrs>().form;
+    const Shape& w = call.in[0].shape;
+    Problem p{};
+    p.groups = form / 4;
+    p.kh = w[0], p.kw = w[1], p.cin = w[2] * p.groups, p.cout = w[3];
+    p.stride = p.dilation = 1;
+    pack(call, p, static_cast<Way>(form % 4), call.in[0].as<T>(), call.out[0].as<T>());
+  });
 }
 
 void conv2d_input_grad(const Call& call) {
@@ -369,12 +453,15 @@ int64_t conv2d_input_grad_scratch(const Call& call) {
   const Problem p = problem_of(call);
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
-    if (fits_winograd(p) && winograd_grad(p).pays<decltype(t)>()) {
-      bytes = winograd_grad(p).scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t));
+    using T = decltype(t);
+    if (fits_winograd(p) && winograd_grad(p).pays<T>()) {
+      bytes = (Winograd<T>::of(p.cout, p.cin).weights_size() + winograd_grad(p).scratch<T>()) *
+              static_cast<int64_t>(sizeof(T));
       return;
     }
     every_phase(p, [&](const Pass& pass, const Phase&, const Phase&) {
-      bytes = max_of(bytes, pass.scratch<decltype(t)>() * static_cast<int64_t>(sizeof(t)));
+      bytes =
+          max_of(bytes, (pass.packed_size<T>() + pass.scratch()) * static_cast<int64_t>(sizeof(T)));
     });
   });
   return bytes;

@@ -4,7 +4,7 @@
 // Channels lie last, so the values one row of the kernel needs are one run of KW * CIN neighbors; a
 // tile takes some neighboring pixels of one output row as its rows and reads these runs in the
 // image.  Only tiles at the left and right edge, where runs leave the image, read a padded copy
-// (strip) of the few pixels they need.  Weights are packed once, in panels of whole vectors.
+// (strip) of the few pixels they need.  Weights are packed in panels of whole vectors.
 #pragma once
 
 #include "cpu/gemm.h"
@@ -62,10 +62,7 @@ struct Pass {
   int64_t packed_size() const {
     return ceil_div(groups * depth() * packed_cols<T>(), 16) * 16;
   }
-  template <class T>
-  int64_t scratch() const {  ///< elements: weights in panels, then an edge buffer per task
-    return packed_size<T>() + pieces() * strip_size();
-  }
+  int64_t scratch() const { return pieces() * strip_size(); }  ///< elements: edge buffers of tasks
 };
 
 /// A pass on its memory.
@@ -178,19 +175,11 @@ struct Weights {
   int64_t base, row, col, in, out, group;
 };
 
-/// Runs a pass over all tasks.  scratch: Pass::scratch elements.
+/// Packs the weights of a pass; nothing but its channels, groups and taps matters.  to:
+/// Pass::packed_size elements.
 template <class T>
-void run_pass(const Call& call,
-              const Pass& p,
-              const T* x,
-              const T* w,
-              const Weights& at,
-              T* y,
-              const T* bias,
-              T* scratch) {
-  if (p.all_rows() * p.cols.out * p.cout * p.groups == 0) return;
+void pack_pass(const Call& call, const Pass& p, const T* w, const Weights& at, T* to) {
   const int64_t panels = ceil_div(p.cout, kTileCols<T>), taps = p.rows.taps * p.cols.taps;
-  const PassRun<T> run{p, x, scratch, y, bias, scratch + p.packed_size<T>()};
   parallel_for(call, p.groups * panels * taps, [&](int64_t task) {
     const int64_t tap = task % taps, j = task / taps % panels * kTileCols<T>,
                   group = task / (taps * panels);
@@ -198,9 +187,17 @@ void run_pass(const Call& call,
               width = whole_vectors<T>(cols);
     const T* from = w + at.base + tap / p.cols.taps * at.row + tap % p.cols.taps * at.col +
                     group * at.group + j * at.out;
-    pack_panel(const_cast<T*>(run.panel_of(group, j)) + tap * p.cin * width, from, at.in, at.out,
-               p.cin, cols, width);
+    T* panel = to + group * p.depth() * p.packed_cols<T>() + p.depth() * j;
+    pack_panel(panel + tap * p.cin * width, from, at.in, at.out, p.cin, cols, width);
   });
+}
+
+/// Runs a pass over all tasks.  strips: Pass::scratch elements.
+template <class T>
+void run_pass(
+    const Call& call, const Pass& p, const T* x, const T* packed, T* y, const T* bias, T* strips) {
+  if (p.all_rows() * p.cols.out * p.cout * p.groups == 0) return;
+  const PassRun<T> run{p, x, packed, y, bias, strips};
   const int64_t pieces = p.pieces(), rows = p.all_rows();
   parallel_for(call, pieces, [&](int64_t piece) {
     T* strip = run.strips + piece * p.strip_size();

@@ -49,7 +49,7 @@ void plain_row(
 
 template <class T>
 int64_t plain_scratch(const RcabProblem<T>& p) {
-  return 6 * p.w * p.c + 2 * p.c;
+  return 6 * p.w * p.c + 2 * p.c + p.r;
 }
 
 template <class T>
@@ -77,7 +77,7 @@ void plain_rcab(const Call& call) {
       plain_row(p, i, hidden, call.in[5].as<T>(), call.in[6].as<T>(), y + i * row);
       for (int64_t j = 0; j < row; ++j) sums[j % p.c] += y[i * row + j];
     }
-    attend<T>(call, sums, nullptr, attention);
+    attend(call, sums, attention + p.c + 6 * row, attention);
     for (int64_t i = 0; i < p.h * row; ++i) y[i] = x[i] + y[i] * attention[i % p.c];
   }
 }
@@ -210,15 +210,25 @@ struct Layout : RcabProblem<T> {
     return (normal_rows() + hidden_rows()) * ring_row() + vector() + size.block_size();
   }
 
-  // Scratch: weights twice; biases, sums of every strip, attention of every image; borders; slots.
+  // Scratch: weights twice; biases, sums of every strip in f64, attention of every image (before it
+  // what is hidden inside); borders; slots.
   int64_t weights() const { return size.weights_size(); }
-  int64_t vector() const { return size.out_row(); }
-  int64_t vectors() const { return 2 + this->n * (strips + 1); }
+  int64_t vector() const { return max_of(size.out_row(), Winograd<T>::odd_lines(this->r)); }
+  int64_t vectors() const { return 3 + this->n * (2 * strips + 1); }
   int64_t borders() const { return this->n * (strips - 1) * 4 * ring_row(); }
-  int64_t scratch() const {
-    return 2 * weights() + vectors() * vector() + borders() + workers() * slot();
+  int64_t scratch(bool packed) const {
+    return (packed ? 0 : 2 * weights()) + vectors() * vector() + borders() + workers() * slot();
   }
 };
+
+/// Both convolutions', one behind the other.
+template <class T>
+void pack_weights(const Call& call, int64_t c, const T* w1, const T* w2, T* to) {
+  const Winograd<T> size = Winograd<T>::of(c, c);
+  const Weights at{0, 3 * c * c, c * c, c, 1, 0};
+  winograd_weights(call, size, w1, at, to);
+  winograd_weights(call, size, w2, at, to + size.weights_size());
+}
 
 template <class T>
 class Fused {
@@ -228,21 +238,21 @@ class Fused {
         call_(call),
         x_(call.in[0].as<T>()),
         y_(call.out[0].as<T>()),
-        w1_(static_cast<T*>(call.scratch)),
+        w1_(call.packed ? call.packed->as<T>() : static_cast<T*>(call.scratch)),
         w2_(w1_ + p_.weights()),
-        b1_(w2_ + p_.weights()),
+        b1_(static_cast<T*>(call.scratch) + (call.packed ? 0 : 2 * p_.weights())),
         b2_(b1_ + p_.vector()),
-        sums_(b2_ + p_.vector()),
-        attention_(sums_ + p_.n * p_.strips * p_.vector()),
+        sums_(reinterpret_cast<double*>(b2_ + p_.vector())),
+        hidden_(b2_ + (1 + 2 * p_.n * p_.strips) * p_.vector()),
+        attention_(hidden_ + p_.vector()),
         borders_(attention_ + p_.n * p_.vector()),
         slots_(borders_ + p_.borders()) {}
 
   void run() {
     const int64_t c = p_.c, n = p_.n, per_image = p_.strips;
     if (n * p_.h * p_.w * c == 0) return;
-    const Weights at{0, 3 * c * c, c * c, c, 1, 0};
-    winograd_weights(call_, p_.size, call_.in[3].template as<T>(), at, w1_);
-    winograd_weights(call_, p_.size, call_.in[5].template as<T>(), at, w2_);
+    if (!call_.packed)
+      pack_weights(call_, c, call_.in[3].template as<T>(), call_.in[5].template as<T>(), w1_);
     const int cols = static_cast<int>(c), width = whole_vectors<T>(c);
     pack_panel(b1_, call_.in[4].template as<T>(), 0, 1, 1, cols, width);
     pack_panel(b2_, call_.in[6].template as<T>(), 0, 1, 1, cols, width);
@@ -257,10 +267,10 @@ class Fused {
       run_strip(strip_of(i / per_image, i % per_image, worker), sums_ + i * p_.vector());
     });
     for (int64_t image = 0; image < n; ++image) {
-      T* sums = sums_ + image * per_image * p_.vector();
+      double* sums = sums_ + image * per_image * p_.vector();
       for (int64_t strip = 1; strip < per_image; ++strip)
         for (int64_t i = 0; i < c; ++i) sums[i] += sums[strip * p_.vector() + i];
-      attend<T>(call_, sums, nullptr, attention_ + image * p_.vector());
+      attend(call_, sums, hidden_, attention_ + image * p_.vector());
     }
     const int64_t pixels = max_of(1, 32768 / c), all = p_.h * p_.w;
     const int64_t pieces = ceil_div(all, pixels);
@@ -360,8 +370,8 @@ class Fused {
     }
   }
 
-  /// z of a strip into y; sums: of z.
-  void run_strip(Strip s, T* sums) const {
+  /// z of a strip into y; sums: of z, row of tiles by row of tiles.
+  void run_strip(Strip s, double* sums) const {
     const int64_t pixel = p_.h_pixel(), cols = p_.tile_cols;
     zero(sums, sums + p_.vector());
     int64_t q = s.begin + (s.strip > 0);  // the next tile row of h
@@ -370,7 +380,6 @@ class Fused {
     for (int64_t row = s.begin; row < s.end; row += p_.depth) {
       const int64_t rows = min_of(p_.depth, s.end - row), end = min_of(own_end, row + rows + 1);
       for (; q < end; q += min_of(p_.depth, end - q)) hidden_tiles(s, q, min_of(end, q + p_.depth));
-      zero(s.row_sums, s.row_sums + p_.vector());
       tiles(
           s, w2_, rows * cols,
           [&](int64_t i, int64_t t) {
@@ -379,8 +388,12 @@ class Fused {
               from[r] = hidden_row(s, row + i / cols + r / 4, r % 4) + 4 * (i % cols) * pixel;
             winograd_in(p_.size, s.block, t, from, pixel);
           },
-          [&](int64_t i, int64_t t) { tile_out(s, t, 4 * (row + i / cols), 4 * (i % cols)); });
-      for (int64_t i = 0; i < p_.c; ++i) sums[i] += s.row_sums[i];
+          [&](int64_t i, int64_t t) {
+            if (i % cols == 0) zero(s.row_sums, s.row_sums + p_.vector());
+            tile_out(s, t, 4 * (row + i / cols), 4 * (i % cols));
+            if (i % cols == cols - 1)
+              for (int64_t k = 0; k < p_.c; ++k) sums[k] += static_cast<double>(s.row_sums[k]);
+          });
     }
   }
 
@@ -422,7 +435,9 @@ class Fused {
   const Call& call_;
   const T* x_;
   T* y_;
-  T *w1_, *w2_, *b1_, *b2_, *sums_, *attention_, *borders_, *slots_;
+  T *w1_, *w2_, *b1_, *b2_;
+  double* sums_;
+  T *hidden_, *attention_, *borders_, *slots_;
 };
 
 }  // namespace
@@ -438,10 +453,26 @@ int64_t rcab_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    bytes = max_of(Layout<T>(call).scratch(), plain_scratch(RcabProblem<T>(call))) *
+    bytes = max_of(Layout<T>(call).scratch(call.packed), plain_scratch(RcabProblem<T>(call))) *
             static_cast<int64_t>(sizeof(T));
   });
   return bytes;
+}
+
+Packing rcab_packing(const Call& call) {
+  Packing packing{};
+  with_type(call.out[0].dtype, [&](auto t) {
+    packing = {0, 2 * Layout<decltype(t)>(call).weights(), 1u << 3 | 1u << 5};
+  });
+  return packing;
+}
+
+void rcab_pack(const Call& call) {
+  with_type(call.out[0].dtype, [&](auto t) {
+    using T = decltype(t);
+    pack_weights(call, call.in[0].shape[3], call.in[0].as<T>(), call.in[1].as<T>(),
+                 call.out[0].as<T>());
+  });
 }
 
 void rcab_grad(const Call& call) {

@@ -35,22 +35,25 @@ void normalize(const Call& call, const T* x, T* y, int64_t rows) {
 }
 
 /// attention = sigmoid(K2 hidden + b2), hidden = relu(K1 mean + b1) of one image, from the sums
-/// over its pixels.  hidden: [R], or null.
-template <class T>
-void attend(const Call& call, const T* sums, T* hidden, T* attention) {
+/// over its pixels.  hidden: [R].  In f64, which costs nothing here: one value for a whole picture
+/// should not carry the rounding errors of many.
+template <class T, class Sum>
+void attend(const Call& call, const Sum* sums, T* hidden, T* attention) {
   const RcabProblem<T> p(call);
   const T *k1 = call.in[7].as<T>(), *b1 = call.in[8].as<T>();
   const T *k2 = call.in[9].as<T>(), *b2 = call.in[10].as<T>();
-  const T pixels = static_cast<T>(p.h * p.w);
-  for (int64_t i = 0; i < p.c; ++i) attention[i] = b2[i];
+  const auto wide = [](auto x) { return static_cast<double>(x); };
+  const double pixels = wide(p.h * p.w);
   for (int64_t j = 0; j < p.r; ++j) {
-    T sum = b1[j];
-    for (int64_t i = 0; i < p.c; ++i) sum += sums[i] / pixels * k1[i * p.r + j];
-    sum = scalar::relu(sum, {});
-    if (hidden) hidden[j] = sum;
-    for (int64_t i = 0; i < p.c; ++i) attention[i] += sum * k2[j * p.c + i];
+    double sum = wide(b1[j]);
+    for (int64_t i = 0; i < p.c; ++i) sum += wide(sums[i]) / pixels * wide(k1[i * p.r + j]);
+    hidden[j] = static_cast<T>(scalar::relu(sum, {}));
   }
-  for (int64_t i = 0; i < p.c; ++i) attention[i] = scalar::sigmoid(attention[i], {});
+  for (int64_t i = 0; i < p.c; ++i) {
+    double sum = wide(b2[i]);
+    for (int64_t j = 0; j < p.r; ++j) sum += wide(hidden[j]) * wide(k2[j * p.c + i]);
+    attention[i] = static_cast<T>(scalar::sigmoid(sum, {}));
+  }
 }
 
 template <class T>

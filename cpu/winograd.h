@@ -23,7 +23,7 @@
 // to both.
 //
 // Shape.  Work goes by blocks of some tiles, which stay in the L2 cache: transform them into 36
-// matrices, multiply by the 36 matrices of the weights (packed in panels, once per call) on the
+// matrices, multiply by the 36 matrices of the weights (packed in panels) on the
 // register tile of gemm.h, transform back.  Both transforms run along channels.  A product only
 // needs the space of its predecessor's input, so 37 slots hold both sides.
 #pragma once
@@ -124,7 +124,7 @@ struct WinogradPass {
   template <class T>
   int64_t workers() const;
   template <class T>
-  int64_t scratch() const;  ///< elements
+  int64_t scratch() const;  ///< elements, without the weights
 
   /// The same for the gradient in w.
   template <class T>
@@ -137,12 +137,12 @@ struct WinogradPass {
   int64_t grad_scratch() const;
 };
 
+/// weights: as winograd_weights makes them.
 template <class T>
 void winograd_conv(const Call& call,
                    const WinogradPass& p,
                    const T* x,
-                   const T* w,
-                   const Weights& at,
+                   const T* weights,
                    T* y,
                    const T* bias,
                    T* scratch);

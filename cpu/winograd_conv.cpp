@@ -26,7 +26,7 @@ int64_t WinogradPass::workers() const {
 template <class T>
 int64_t WinogradPass::scratch() const {
   const Winograd<T> p = Winograd<T>::of(cin, cout);
-  return p.weights_size() + p.out_row() + workers<T>() * p.block_size();
+  return p.out_row() + workers<T>() * p.block_size();
 }
 
 namespace {
@@ -145,18 +145,16 @@ template <class T>
 void winograd_conv(const Call& call,
                    const WinogradPass& p,
                    const T* x,
-                   const T* w,
-                   const Weights& at,
+                   const T* weights,
                    T* y,
                    const T* bias,
                    T* scratch) {
   const Winograd<T> size = Winograd<T>::of(p.cin, p.cout);
-  winograd_weights(call, size, w, at, scratch);
-  T* whole_bias = scratch + size.weights_size();
+  T* whole_bias = scratch;
   T* blocks = whole_bias + size.out_row();
   if (bias)
     pack_panel(whole_bias, bias, 0, 1, 1, static_cast<int>(p.cout), whole_vectors<T>(p.cout));
-  const Images<T> images{p, size, x, y, scratch, bias ? whole_bias : nullptr};
+  const Images<T> images{p, size, x, y, weights, bias ? whole_bias : nullptr};
   parallel_workers(call, p.workers<T>(), ceil_div(p.all_tiles(), size.tiles),
                    [&](int64_t worker, int64_t i) {
                      const int64_t begin = i * size.tiles;
@@ -226,13 +224,13 @@ void winograd_weight_grad(
   });
 }
 
-#define SATIN_INSTANTIATE(T)                                                        \
-  template bool WinogradPass::pays<T>() const;                                      \
-  template int64_t WinogradPass::scratch<T>() const;                                \
-  template bool WinogradPass::grad_pays<T>() const;                                 \
-  template int64_t WinogradPass::grad_scratch<T>() const;                           \
-  template void winograd_conv(const Call&, const WinogradPass&, const T*, const T*, \
-                              const Weights&, T*, const T*, T*);                    \
+#define SATIN_INSTANTIATE(T)                                                                      \
+  template bool WinogradPass::pays<T>() const;                                                    \
+  template int64_t WinogradPass::scratch<T>() const;                                              \
+  template bool WinogradPass::grad_pays<T>() const;                                               \
+  template int64_t WinogradPass::grad_scratch<T>() const;                                         \
+  template void winograd_conv(const Call&, const WinogradPass&, const T*, const T*, T*, const T*, \
+                              T*);                                                                \
   template void winograd_weight_grad(const Call&, const WinogradPass&, const T*, const T*, T*, T*);
 SATIN_INSTANTIATE(float)
 SATIN_INSTANTIATE(double)

@@ -125,17 +125,34 @@ struct Packed {
     const Panels<T> w2{w.b, width, out.panel(j), bias};
     pack_panel(w2.elements, w.w2 + w.b0 * w.c + j, w.c, 1, w.b, n, width);
     T* product = w2.elements + w.b * width;
-    for (int64_t i = 0; i <= w.b; ++i) {  // the last row is the bias
-      double sums[kTileCols<T>] = {};
-      for (int64_t k = 0; k < w.b; ++k)
-        for (int l = 0; l < width; ++l)
-          sums[l] += static_cast<double>(i < w.b ? w.wo[i * w.b + k] : w.bo[k]) *
-                     static_cast<double>(w2.elements[k * width + l]);
-      for (int l = 0; l < width; ++l)
-        if (i < w.b)
-          product[i * width + l] = static_cast<T>(sums[l]);
-        else
-          bias[l] = static_cast<T>(static_cast<double>(bias[l]) + sums[l]);
+    for_even(0, w.b, kProductRows, [&](int64_t i, int64_t rows) {
+      double sums[kProductRows][kTileCols<T>];
+      multiply(w.wo + i * w.b, rows, w2, sums);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int l = 0; l < width; ++l) product[(i + r) * width + l] = static_cast<T>(sums[r][l]);
+    });
+    double sums[kProductRows][kTileCols<T>];
+    multiply(w.bo, 1, w2, sums);
+    for (int l = 0; l < width; ++l)
+      bias[l] = static_cast<T>(static_cast<double>(bias[l]) + sums[0][l]);
+  }
+
+  static constexpr int kProductRows = 4;
+  /// sums = `rows` rows of a, b.k values each, times the single panel b, in f64.
+  static void multiply(const T* a,
+                       int64_t rows,
+                       const Panels<T>& b,
+                       double (&sums)[kProductRows][kTileCols<T>]) {
+    constexpr int kL = kLanes<double>;
+    for (int64_t l = 0; l < b.cols; l += kL) {
+      Vec<double> sum[kProductRows] = {};
+      for (int64_t k = 0; k < b.k; ++k) {
+        Vec<double> row;
+        for (int i = 0; i < kL; ++i) row[i] = static_cast<double>(b.elements[k * b.cols + l + i]);
+        for (int64_t r = 0; r < kProductRows; ++r)
+          sum[r] += static_cast<double>(a[min_of(r, rows - 1) * b.k + k]) * row;
+      }
+      for (int64_t r = 0; r < rows; ++r) store(sums[r] + l, sum[r]);
     }
   }
 };

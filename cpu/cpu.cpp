@@ -1,5 +1,10 @@
 #include "cpu/cpu.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -63,6 +68,7 @@ class CpuBackend final : public Backend {
     void* memory =
         ::operator new(static_cast<size_t>(bytes > 0 ? bytes : 1), kAlignment, std::nothrow);
     if (!memory) throw Error(cat("the CPU has no ", bytes, " bytes of memory left"));
+    ask_for_large_pages(memory, bytes);
     return memory;
   }
   void release(void* memory) const override { ::operator delete(memory, kAlignment); }
@@ -99,6 +105,16 @@ bool processor_has(Isa isa) {
 }
 
 }  // namespace
+
+void ask_for_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] int64_t bytes) {
+#if defined(__linux__)
+  constexpr uintptr_t kPage = 4096, kLargePage = 2 << 20;
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(memory) + kPage - 1) / kPage * kPage,
+                  to = (reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes)) /
+                       kPage * kPage;
+  if (to >= from + kLargePage) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#endif
+}
 
 std::string_view name_of(Isa isa) {
   constexpr std::string_view kNames[] = {"baseline", "avx2", "avx512"};

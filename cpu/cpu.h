@@ -25,4 +25,8 @@ Isa default_isa();
 const Backend& backend(Isa isa);
 const Backend& backend();  ///< of default_isa()
 
+/// For much memory that is about to be used: fewer, larger pages are faster to get and to find
+/// again.  A wish: without them everything works as well.
+void ask_for_large_pages(void* memory, int64_t bytes);
+
 }  // namespace satin::cpu

@@ -55,14 +55,21 @@ std::string element_text(const T& x) {
   }
 }
 
-// The first element whose exponent is all ones (NaN or infinity); n when none is.
+// The first element whose exponent is all ones (NaN or infinity); n when none is.  Blocks of fixed
+// length are looked at before elements, so that the compiler uses vectors.
 template <class Bits>
 size_t first_nonfinite(const std::vector<std::byte>& data, Bits exponent) {
+  constexpr size_t kBlock = 512;
   const size_t n = data.size() / sizeof(Bits);
-  for (size_t i = 0; i < n; ++i) {
-    Bits bits = 0;
-    std::memcpy(&bits, data.data() + i * sizeof(Bits), sizeof(Bits));
-    if ((bits & exponent) == exponent) return i;
+  Bits block[kBlock] = {};
+  for (size_t begin = 0; begin < n; begin += kBlock) {
+    const size_t count = std::min(kBlock, n - begin);  // the rest was found finite before
+    std::memcpy(block, data.data() + begin * sizeof(Bits), count * sizeof(Bits));
+    Bits found = 0;
+    for (size_t i = 0; i < kBlock; ++i)
+      found |= static_cast<Bits>((block[i] & exponent) == exponent ? 1 : 0);
+    for (size_t i = 0; found && i < count; ++i)
+      if ((block[i] & exponent) == exponent) return begin + i;
   }
   return n;
 }
@@ -82,14 +89,13 @@ size_t first_nonfinite(const StoredTensor& t) {
 }
 
 template <class Stored, class T, class Convert>
-std::vector<T> unpack(const StoredTensor& t, Convert convert) {
-  std::vector<T> out(t.data.size() / sizeof(Stored));
-  for (size_t i = 0; i < out.size(); ++i) {
+void unpack(const StoredTensor& t, T* to, Convert convert) {
+  const size_t n = t.data.size() / sizeof(Stored);
+  for (size_t i = 0; i < n; ++i) {
     Stored x;
     std::memcpy(&x, t.data.data() + i * sizeof x, sizeof x);
-    out[i] = static_cast<T>(convert(x));
+    to[i] = static_cast<T>(convert(x));
   }
-  return out;
 }
 
 template <class Stored, class T, class Convert>
@@ -256,19 +262,29 @@ void check_tensors(const TensorFile& file, std::span<const ExpectedTensor> expec
 }
 
 template <class T>
-std::vector<T> values_of(const StoredTensor& t) {
+void read_values(const StoredTensor& t, std::span<T> to) {
   require_consistent(t);
+  if (to.size() != static_cast<size_t>(t.shape.size()))
+    throw Error(
+        cat("tensor ", in_quotes(t.name), " ", t.shape, " does not have ", to.size(), " elements"));
   switch (t.dtype) {
     case DType::f64:
-      return unpack<double, T>(t, [](double x) { return x; });
+      return unpack<double>(t, to.data(), [](double x) { return x; });
     case DType::f32:
-      return unpack<float, T>(t, [](float x) { return x; });
+      return unpack<float>(t, to.data(), [](float x) { return x; });
     case DType::bf16:
-      return unpack<Bf16, T>(t, [](Bf16 x) { return to_f32(x); });
+      return unpack<Bf16>(t, to.data(), [](Bf16 x) { return to_f32(x); });
     case DType::f16:
-      return unpack<F16, T>(t, [](F16 x) { return to_f32(x); });
+      return unpack<F16>(t, to.data(), [](F16 x) { return to_f32(x); });
   }
-  return {};
+}
+
+template <class T>
+std::vector<T> values_of(const StoredTensor& t) {
+  require_consistent(t);
+  std::vector<T> values(static_cast<size_t>(t.shape.size()));
+  read_values<T>(t, values);
+  return values;
 }
 
 template <class T>
@@ -296,6 +312,8 @@ StoredTensor store_values(std::string name,
   return t;
 }
 
+template void read_values<float>(const StoredTensor&, std::span<float>);
+template void read_values<double>(const StoredTensor&, std::span<double>);
 template std::vector<float> values_of<float>(const StoredTensor&);
 template std::vector<double> values_of<double>(const StoredTensor&);
 template StoredTensor store_values<float>(std::string, const Shape&, std::span<const float>, DType);

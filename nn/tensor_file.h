@@ -112,6 +112,9 @@ void check_tensors(const TensorFile& file, std::span<const ExpectedTensor> expec
 // through f32.
 template <class T>
 std::vector<T> values_of(const StoredTensor& tensor);
+/// errors: Error when the tensor does not have to.size() elements.
+template <class T>
+void read_values(const StoredTensor& tensor, std::span<T> to);
 template <class T>
 StoredTensor store_values(std::string name,
                           const Shape& shape,

@@ -237,13 +237,17 @@ class Planner {
     home_of(v, i);
   }
 
-  /// An element-wise update is computed right in the parameter it replaces.
+  /// An update is computed right in the parameter it replaces: an element-wise one, and any that
+  /// comes when the parameter has been read for the last time.
   int updated_parameter(int i, int v) const {
-    if (info(node(i).op).kind != OpKind::pointwise || home_[v].parent >= 0 ||
-        last_use_[v] >= steps())
-      return -1;
-    for (const auto& [updated, parameter] : s_.alias)
-      if (updated == v && only_reads_whole(i, plan_.places[parameter].buffer)) return parameter;
+    if (home_[v].parent >= 0 || last_use_[v] >= steps()) return -1;
+    const bool pointwise = info(node(i).op).kind == OpKind::pointwise;
+    for (const auto& [updated, parameter] : s_.alias) {
+      if (updated != v) continue;
+      const int buffer = plan_.places[parameter].buffer;
+      if (plan_.buffers[buffer].last < i || (pointwise && only_reads_whole(i, buffer)))
+        return parameter;
+    }
     return -1;
   }
 

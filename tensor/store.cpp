@@ -1,5 +1,6 @@
 #include "tensor/store.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "tensor/constants.h"
@@ -7,6 +8,8 @@
 
 namespace satin {
 namespace {
+
+constexpr int64_t kZeros = 1 << 16;  // bytes written at a time
 
 const Leaf& checked_leaf(const Tensor& t) {
   if (!t || t.node().op != Op::leaf || t.node().leaf->kind == LeafKind::input)
@@ -25,17 +28,25 @@ Store::~Store() {
 void* Store::memory(const NodePtr& leaf) {
   const auto found = entries_.find(leaf.get());
   if (found != entries_.end()) return found->second.data;
+  auto* data = static_cast<std::byte*>(place(leaf));
+  const std::vector<std::byte>& content = leaf->leaf->data;
+  const int64_t bytes = Tensor(leaf, 0).bytes();
+  if (!content.empty()) {
+    backend_.write(data, content.data(), bytes);
+  } else if (!derived_.count(leaf.get())) {  // which is computed before anybody reads it
+    const std::vector<std::byte> zeros(static_cast<size_t>(std::min(bytes, kZeros)));
+    for (int64_t at = 0; at < bytes; at += kZeros)
+      backend_.write(data + at, zeros.data(), std::min(bytes - at, kZeros));
+  }
+  return data;
+}
+
+void* Store::place(const NodePtr& leaf) {
   const Tensor t(leaf, 0);
-  const Leaf& content = checked_leaf(t);
+  checked_leaf(t);
   void* data = backend_.allocate(t.bytes());
   entries_[leaf.get()] = {leaf, data};
   bytes_ += t.bytes();
-  if (content.data.empty()) {
-    const std::vector<std::byte> zeros(static_cast<size_t>(t.bytes()));
-    backend_.write(data, zeros.data(), t.bytes());
-  } else {
-    backend_.write(data, content.data.data(), t.bytes());
-  }
   return data;
 }
 
@@ -52,7 +63,9 @@ void Store::read(const Tensor& parameter, void* host) const {
 
 void Store::write(const Tensor& parameter, const void* host) {
   checked_leaf(parameter);
-  backend_.write(memory(parameter.node_ptr()), host, parameter.bytes());
+  const auto found = entries_.find(&parameter.node());
+  void* data = found != entries_.end() ? found->second.data : place(parameter.node_ptr());
+  backend_.write(data, host, parameter.bytes());
   changed();
 }
 

@@ -46,6 +46,9 @@ class Store {
     Tensor value, leaf;
     uint64_t version = 0;  ///< when it was computed; 0: never
   };
+  /// Memory for a leaf that has none yet, not initialized.
+  void* place(const NodePtr& leaf);
+
   const Backend& backend_;
   std::unordered_map<const Node*, Entry> entries_;
   std::unordered_map<const Node*, Derived> derived_;      ///< by leaf

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "cpu/cpu.h"
 #include "mgpnet/command.h"
 #include "nn/gguf.h"
 #include "nn/safetensors.h"
@@ -134,15 +135,23 @@ Model load(ByteReader& reader) {
   if (format == ModelFormat::safetensors) strip_prefixes(file);
 
   model.source = reader.file();
+  model.weights.reserve(static_cast<size_t>(parameters->size()));
+  cpu::ask_for_large_pages(model.weights.data(),
+                           parameters->size() * static_cast<int64_t>(sizeof(float)));
   model.weights.resize(static_cast<size_t>(parameters->size()));
   for (StoredTensor& t : file.tensors) {
     const std::string name = format == ModelFormat::gguf ? released_name(t.name) : t.name;
     const ParameterInfo& info = *parameters->find(name);
     if (info.shape.rank() > 1) model.stored = t.dtype;
-    const std::vector<float> values = values_of<float>(t);
-    float* to = model.weights.data() + info.offset;
-    for (int64_t i = 0; i < info.shape.size(); ++i)
-      to[i] = values[static_cast<size_t>(format == ModelFormat::gguf ? i : torch_offset(info, i))];
+    const std::span<float> to(model.weights.data() + info.offset,
+                              static_cast<size_t>(info.shape.size()));
+    if (format == ModelFormat::gguf) {
+      read_values(t, to);
+    } else {
+      const std::vector<float> values = values_of<float>(t);
+      for (size_t i = 0; i < to.size(); ++i)
+        to[i] = values[static_cast<size_t>(torch_offset(info, static_cast<int64_t>(i)))];
+    }
     t.data = {};
   }
   for (const MetaEntry& entry : file.metadata) {

@@ -107,6 +107,7 @@ struct FewOutputs {
           t.c = to + (j - first) * width + col;
           t.c_row = width;
           t.rows = static_cast<int>(count);
+          if (col == 0 && i + 1 < p.h) t.ahead = t.a + p.w * p.cin;  // the row below
           tile(t);
         }
       });

@@ -203,6 +203,62 @@ TEST_CASE("multi_axis_gmlp: NaN in a pixel or a weight reaches what depends on i
   }
 }
 
+TEST_CASE("multi_axis_gmlp_grad: NaN in x, a weight or dy reaches what depends on it") {
+  // C = 3 and groups of 2 x 2: blocks of pixels {0, 1, 4, 5}, ...
+  const Tensor x = input({1, 4, 4, 3}, DType::f64), dy = input(x.shape(), DType::f64);
+  const std::vector<Shape> weights = weight_shapes(3, 2, Branches::block);
+  Tensors all = {x};
+  for (const Shape& shape : weights) all.push_back(input(shape, DType::f64));
+  all.push_back(dy);
+  const Tensors d = multi_axis_gmlp_grad(x, multi_axis_gmlp_weights(all, 1, Branches::block), dy,
+                                         {Branches::block, 2});
+  // A NaN at one place of one input; which elements of dx, and which of dw, are NaN.
+  const auto spread = [&](size_t i, size_t at) {
+    std::vector<std::vector<double>> values;
+    testing::Random random(5);
+    for (const Tensor& t : all) {
+      values.emplace_back();
+      for (int64_t k = 0; k < t.size(); ++k) values.back().push_back(random.uniform(0.1, 1));
+    }
+    values[i][at] = std::nan("");
+    auto result = testing::values_of(d, all, values);
+    for (auto& r : result)
+      for (double& v : r) v = std::isnan(v);
+    return result;
+  };
+  const auto some = [](const std::vector<double>& marks, int64_t from, int64_t n) {
+    return std::count(marks.begin() + from, marks.begin() + from + n, 1.0);
+  };
+  for (const size_t pixel : {0, 7}) {
+    for (const size_t i : {size_t{0}, all.size() - 1}) {
+      CAPTURE(pixel);
+      CAPTURE(i);
+      const auto nan = spread(i, 3 * pixel);
+      // The whole block of dx, and no other; every weight's gradient.
+      for (int64_t p = 0; p < 16; ++p) {
+        const bool same = p / 8 == static_cast<int64_t>(pixel) / 8 &&
+                          p % 4 / 2 == static_cast<int64_t>(pixel) % 4 / 2;
+        CHECK((some(nan[0], 3 * p, 3) > 0) == same);
+      }
+      int64_t first = 0;
+      for (size_t w = 0; w < weights.size(); ++w) {
+        // The gradients of b2 and bo are sums of dy and of dy W2^T: x is not in them.
+        CHECK_MESSAGE(
+            (some(nan[1], first, weights[w].size()) > 0) == (i > 0 || (w != 5 && w != 15)),
+            "gradient of weight ", w);
+        first += weights[w].size();
+      }
+    }
+  }
+  for (size_t w = 0; w < weights.size(); ++w) {
+    CAPTURE(w);
+    const auto nan = spread(w + 1, 0);
+    const auto marks = some(nan[0], 0, 48) + some(nan[1], 0, static_cast<int64_t>(nan[1].size()));
+    // b2 only shifts the result: nothing in the derivative depends on it.
+    CHECK((marks > 0) == (w != 5));
+  }
+}
+
 TEST_CASE("multi_axis_gmlp: errors") {
   Tensors x = {input({1, 4, 4, 3})};
   for (const Shape& shape : weight_shapes(3, 2, Branches::grid_and_block))

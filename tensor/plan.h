@@ -58,6 +58,11 @@ std::span<const View> operands(const std::vector<View>& in, const Node& node);
 /// Gives every value its place.  `backend` is asked for scratch sizes.
 Plan make_plan(Schedule schedule, const Backend& backend);
 
+/// The same within max_bytes in all, if need be by computing values again that wait for a late
+/// reader; the smallest plan found when that does not do.  A step that updates a parameter, or in
+/// which processes meet, runs once.
+Plan plan_within(Schedule schedule, const Backend& backend, int64_t max_bytes);
+
 /// The places and lifetimes as a table for people, one buffer a line.
 std::string describe(const Plan& plan);
 

@@ -13,6 +13,7 @@ Schedule schedule_of(const Tensors& outputs, const Options& options, const Backe
   Tensors all = outputs;
   for (const Alias& a : options.alias) all.push_back(a.updated);
   all = lower(all, options.fuse, backend);
+  if (options.pieces) all = in_pieces(all);
   if (backend && options.pack) all = pack_weights(all, *backend);
   std::map<const Node*, Tensor> hoisted;
   if (options.hoist) {
@@ -28,12 +29,18 @@ Schedule schedule_of(const Tensors& outputs, const Options& options, const Backe
   for (size_t i = 0; i < alias.size(); ++i) alias[i].updated = updates[static_cast<int64_t>(i)];
   Schedule schedule = linearize({all.begin(), updates}, alias);
   schedule.hoisted = std::move(hoisted);
-  if (options.recompute) recompute_cheap_values(schedule);
+  if (options.recompute) {
+    delay_steps(schedule);
+    recompute_cheap_values(schedule);
+  }
   return schedule;
 }
 
 Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options) {
-  return make_plan(schedule_of(outputs, options, &backend), backend);
+  Schedule schedule = schedule_of(outputs, options, &backend);
+  return options.max_bytes > 0 && options.recompute
+             ? plan_within(std::move(schedule), backend, options.max_bytes)
+             : make_plan(std::move(schedule), backend);
 }
 
 Program::Program(Tensors outputs, const Backend& backend, Options options)

@@ -1,6 +1,7 @@
 // Program: outputs compiled for a backend, run as often as you like.
 //
-//   build -> grad -> lower -> pack -> hoist -> linearize -> recompute -> plan -> run, run, run ...
+//   build -> grad -> lower -> pieces -> pack -> hoist -> linearize -> delay -> recompute -> plan
+//   -> run, run, run ...
 //
 // Everything that can fail fails in the constructor.
 #pragma once
@@ -21,9 +22,11 @@ struct Options {
   Store* store = nullptr;         ///< shared parameters; null: the Program has its own
   bool fuse = true;               ///< false: run compositions instead of fused kernels
   bool pack = true;               ///< false: kernels pack weights themselves, run by run
+  bool pieces = true;             ///< compute images that are read once by bands of rows
   bool hoist = true;              ///< compute once what no input and no run changes
-  bool recompute = true;          ///< compute cheap values again rather than keep them for long
-  int64_t max_bytes = 0;          ///< refuse a plan over this many bytes in all; 0: no limit
+  bool recompute = true;          ///< compute late or again what would have to be kept for long
+  int64_t max_bytes = 0;          ///< compute more again to stay within this many bytes in all, and
+                                  ///< refuse what cannot; 0: no limit
 };
 
 /// The limit of Options::max_bytes cannot be met.  `needed` is the smallest limit that would do.
@@ -35,6 +38,7 @@ class MemoryError : public Error {
 
 /// What a Program would run and where its values would lie, without memory for them.
 /// Without a backend no weights are packed.
+/// The plan may be over max_bytes: then it is the smallest one that was found.
 /// errors: impossible aliases throw Error.
 Schedule schedule_of(const Tensors& outputs,
                      const Options& options = {},

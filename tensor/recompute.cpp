@@ -54,6 +54,7 @@ class Recompute {
     const Schedule::Step& step = s_.steps[def_[v]];
     const OpInfo& row = info(step.node->op);
     return row.cost == CostKind::moved && step.out.size() == 1 && step.node->op != Op::sum_to &&
+           step.node->op != Op::concat &&  // its pieces may have been computed right in it
            !is_collective(step.node->op);
   }
 

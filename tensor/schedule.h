@@ -1,6 +1,6 @@
 // Schedule: a graph made linear.  Values are numbered, steps run one after the other, and nothing
-// has an address yet.  The passes of a Program (lower, linearize, recompute) end here; plan.h gives
-// every value its place.
+// has an address yet.  The passes of a Program (lower, pieces, linearize, delay, recompute) end
+// here; plan.h gives every value its place.
 #pragma once
 
 #include <map>
@@ -43,9 +43,17 @@ struct Schedule {
 /// backend null: whatever the CPU has.
 Tensors lower(const Tensors& outputs, bool fuse, const Backend* backend = nullptr);
 
+/// Computes images that are larger than what reads them, and read by that alone, a band of rows at
+/// a time.
+Tensors in_pieces(const Tensors& outputs);
+
 /// Orders the nodes that `outputs` and the aliases need, oldest first, and every reader of a
 /// parameter before the step that overwrites it.  Throws Error when that is impossible.
 Schedule linearize(const Tensors& outputs, const std::vector<Alias>& alias);
+
+/// Moves steps whose results are first read much later to where they are read, wherever that keeps
+/// no more bytes alive at any time.
+void delay_steps(Schedule& schedule);
 
 /// Lets cheap values (no multiply-adds) that are read again much later be computed again there
 /// instead of being kept, wherever that keeps fewer bytes alive.  The arithmetic is the same, so

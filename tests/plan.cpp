@@ -7,11 +7,13 @@
 #include "autograd/grad.h"
 #include "cpu/cpu.h"
 #include "evaluate.h"
+#include "nn/optimizer.h"
 #include "opcheck.h"
 #include "tensor/adam.h"
 #include "tensor/binary.h"
 #include "tensor/broadcast.h"
 #include "tensor/concat.h"
+#include "tensor/cost.h"
 #include "tensor/layer_norm.h"
 #include "tensor/matmul.h"
 #include "tensor/permute.h"
@@ -182,7 +184,7 @@ std::string misplaced(const Plan& plan) {
 
 TEST_CASE("plan: random graphs give the bits of kernels run one by one, however they are planned") {
   const Backend& backend = cpu::backend();
-  int64_t steps = 0;
+  int64_t steps = 0, tighter = 0;
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     const RandomGraph g(seed, 8 + static_cast<int>(seed % 40));
     CAPTURE(seed);
@@ -198,6 +200,16 @@ TEST_CASE("plan: random graphs give the bits of kernels run one by one, however 
                                               options) == expected.outputs;
       CHECK(equal);
     }
+    // As little memory as can be had.
+    Options tight{.max_bytes = 1};
+    tight.max_bytes = plan_of(g.outputs, backend, tight).total_bytes();
+    const Program program(g.outputs, backend, tight);
+    CHECK(misplaced(program.plan()) == "");
+    CHECK(program.plan().total_bytes() == tight.max_bytes);
+    tighter += tight.max_bytes < plan_of(g.outputs, backend).total_bytes();
+    const bool equal =
+        testing::run_program(g.outputs, g.inputs, g.values, backend, {}, tight) == expected.outputs;
+    CHECK(equal);
     // Compositions are other arithmetic: near, not equal.
     Options composed;
     composed.fuse = false;
@@ -209,6 +221,7 @@ TEST_CASE("plan: random graphs give the bits of kernels run one by one, however 
     }
   }
   CHECK(steps > 5000);
+  CHECK(tighter > 30);
 }
 
 TEST_CASE("plan: views move nothing, joined pieces are computed in place, chains reuse memory") {
@@ -300,32 +313,135 @@ TEST_CASE("plan: impossible aliases") {
   error({Tensor()}, {}, "an empty Tensor");
 }
 
-TEST_CASE("plan: recomputing keeps the bits and saves memory on a deep net") {
-  // Products with cheap tails that the backward pass reads again, 40 layers later.
-  const Tensor x = input({256, 64});
-  Tensors weights;
-  Tensor h = x;
-  for (int i = 0; i < 40; ++i) {
-    weights.push_back(input({64, 64}));
-    h = h + sigmoid(tanh(square(matmul(h, weights.back()) * 0.05)));
-  }
-  Tensors outputs = grad(mean(square(h)), weights);
-  Tensors inputs = weights;
-  inputs.push_back(x);
-  Random random(7);
+/// Products with cheap tails that the backward pass reads again, 40 layers later.
+struct DeepNet {
+  Tensors inputs, outputs;
   std::vector<Bytes> values;
-  for (const Tensor& t : inputs) {
-    std::vector<double> v(static_cast<size_t>(t.size()));
-    for (double& e : v) e = random.uniform(-1, 1);
-    values.push_back(testing::encode(v, DType::f32));
+
+  DeepNet() {
+    const Tensor x = input({256, 64});
+    Tensor h = x;
+    for (int i = 0; i < 40; ++i) {
+      inputs.push_back(input({64, 64}));
+      h = h + sigmoid(tanh(square(matmul(h, inputs.back()) * 0.05)));
+    }
+    outputs = grad(mean(square(h)), inputs);
+    inputs.push_back(x);
+    Random random(7);
+    for (const Tensor& t : inputs) {
+      std::vector<double> v(static_cast<size_t>(t.size()));
+      for (double& e : v) e = random.uniform(-1, 1);
+      values.push_back(testing::encode(v, DType::f32));
+    }
   }
+
+  std::vector<Bytes> run(const Options& options) const {
+    return testing::run_program(outputs, inputs, values, cpu::backend(), {}, options);
+  }
+};
+
+TEST_CASE("plan: recomputing keeps the bits and saves memory on a deep net") {
+  const DeepNet net;
   Options keep;
   keep.recompute = false;
-  const Program with(outputs, cpu::backend()), without(outputs, cpu::backend(), keep);
+  const Program with(net.outputs, cpu::backend()), without(net.outputs, cpu::backend(), keep);
   CHECK(misplaced(with.plan()) == "");
   CHECK(with.plan().arena_bytes < without.plan().arena_bytes * 3 / 4);
-  const bool equal = testing::run_program(outputs, inputs, values, cpu::backend()) ==
-                     testing::run_program(outputs, inputs, values, cpu::backend(), {}, keep);
+  const bool equal = net.run({}) == net.run(keep);
+  CHECK(equal);
+}
+
+TEST_CASE("plan: what is built early and read late runs late") {
+  // y and z are read by the last step only; y follows from a small value, z would keep a large one.
+  const Tensor small = input({8, 1}), large = input({256, 256});
+  const Tensor y = broadcast_to(small, {8, 256}), z = sum(square(large), {1});
+  Tensor h = input({8, 256});
+  for (int i = 0; i < 40; ++i) h = sigmoid(h);
+  const Plan plan = plan_of({matmul(h * y, reshape(z, {256, 1}))}, cpu::backend(), {.fuse = false});
+  CHECK(misplaced(plan) == "");
+  const auto first = [&](Op op) {
+    return std::find_if(plan.steps.begin(), plan.steps.end(),
+                        [&](const Plan::Step& s) { return s.node->op == op; }) -
+           plan.steps.begin();
+  };
+  CHECK(first(Op::sum_to) < first(Op::sigmoid));
+  CHECK(first(Op::mul) > first(Op::sigmoid) + 39);
+}
+
+TEST_CASE("plan: a smaller limit computes more again, keeps the bits and is kept itself") {
+  const DeepNet net;
+  const int64_t usual = plan_of(net.outputs, cpu::backend()).total_bytes();
+  const int64_t least = plan_of(net.outputs, cpu::backend(), {.max_bytes = 1}).total_bytes();
+  CHECK(least < usual / 2);
+  const auto expected = net.run({});
+  const auto macs = [](const Plan& plan) {
+    int64_t sum = 0;
+    for (const Plan::Step& step : plan.steps) sum += cost_of(*step.node).macs;
+    return sum;
+  };
+  int64_t before = macs(plan_of(net.outputs, cpu::backend()));
+  for (const int64_t limit : {usual - 1, (usual + least) / 2, least}) {
+    CAPTURE(limit);
+    const Options options{.max_bytes = limit};
+    const Program program(net.outputs, cpu::backend(), options);
+    CHECK(misplaced(program.plan()) == "");
+    CHECK(program.plan().total_bytes() <= limit);
+    CHECK(macs(program.plan()) >= before);
+    before = macs(program.plan());
+    const bool equal = net.run(options) == expected;
+    CHECK(equal);
+  }
+  try {
+    Program(net.outputs, cpu::backend(), {.max_bytes = least - 1});
+    FAIL("no error");
+  } catch (const MemoryError& e) {
+    CHECK(e.needed == least);
+  }
+}
+
+TEST_CASE("plan: under a limit too, parameters are updated once and processes meet once") {
+  Parameters parameters(
+      [](Parameters& p) {
+        for (int i = 0; i < 12; ++i) p.get(cat("w", i), {32, 32}, ParameterKind::linear, 32);
+      },
+      DType::f32);
+  const Tensor x = input({256, 32});
+  Tensor h = x;
+  for (size_t i = 0; i < 12; ++i) h = tanh(matmul(sigmoid(h), parameters.view(i)));
+  const TrainingStep step = adam_step(mean(square(h)), parameters, 0.1, {}, 2);
+  const auto options = [&](int64_t limit) {
+    return Options{.alias = step.alias, .max_bytes = limit};
+  };
+  const Plan usual = plan_of(step.outputs(), cpu::backend(), options(0));
+  const int64_t least = plan_of(step.outputs(), cpu::backend(), options(1)).total_bytes();
+  CHECK(least < usual.total_bytes());
+  const auto count = [](const Plan& plan, Op op) {
+    return std::count_if(plan.steps.begin(), plan.steps.end(),
+                         [&](const Plan::Step& s) { return s.node->op == op; });
+  };
+  const auto train = [&](int64_t limit) {
+    Program program(step.outputs(), cpu::backend(), options(limit));
+    CHECK(misplaced(program.plan()) == "");
+    for (const Op op : {Op::all_reduce, Op::adam_update})
+      CHECK(count(program.plan(), op) == count(usual, op));
+    CHECK(count(program.plan(), Op::adam_update) == 1);
+    CHECK((count(program.plan(), Op::matmul) > count(usual, Op::matmul)) == (limit > 0));
+    Random random(3);
+    std::vector<float> weights, image;
+    for (int64_t i = 0; i < parameters.size(); ++i)
+      weights.push_back(static_cast<float>(random.uniform(-1, 1)));
+    for (int64_t i = 0; i < x.size(); ++i)
+      image.push_back(static_cast<float>(random.uniform(-1, 1)));
+    program.write<float>(parameters.flat(), weights);
+    const float lr = 0.01f;
+    for (int i = 0; i < 3; ++i) {
+      program.write<float>(x, image);
+      program.write<float>(step.lr, {&lr, 1});
+      program.run();
+    }
+    return program.read<float>(parameters.flat());
+  };
+  const bool equal = train(0) == train(least);
   CHECK(equal);
 }
 

@@ -149,14 +149,16 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
     note(globals, fmt::format("sides are padded to multiples of 64: {}x{}", workload.options.width,
                               workload.options.height));
   // Bandwidth is measured beside the finished runs of --what ops.
-  const int64_t needed = needed_bytes(plan_of(workload, backend, !globals.no_fuse), workload) +
-                         (options.what == "ops" ? kTriadBytes : 0);
-  require_memory(globals, needed, "the runs", "bench");
+  const int64_t beside = bytes_beside_plan(workload) + (options.what == "ops" ? kTriadBytes : 0);
+  const satin::Options planning =
+      options_of(workload, !globals.no_fuse, left_for_plan(globals, beside));
+  require_memory(globals,
+                 satin::plan_of(workload.outputs, backend, planning).total_bytes() + beside,
+                 "the runs", "bench");
   satin::ThreadPool pool(globals.threads);
   const satin::cpu::Isa isa = satin::cpu::default_isa();
   double peak = peak_gflops(isa, pool);
-  satin::Program program(workload.outputs, backend,
-                         {.alias = workload.alias, .fuse = !globals.no_fuse});
+  satin::Program program(workload.outputs, backend, planning);
   fill(program, workload, globals.seed);
   OpTimes times;
   const Timing timing = measure(program, workload, globals, pool, options.repeat, times);

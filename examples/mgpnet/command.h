@@ -118,6 +118,9 @@ int64_t usable_memory();
 /// What the process holds beside plans and data: itself, its libraries and stacks; measured as the
 /// resident size before a model is loaded.
 inline constexpr int64_t kProcessBytes = int64_t{24} << 20;
+/// What --max-mem, or without it the machine, leaves for a plan (Options::max_bytes) when the
+/// process holds `beside` bytes else; at least 1.
+int64_t left_for_plan(const Globals& globals, int64_t beside);
 /// errors: Failure(kMemory) when the whole process would need more than --max-mem, or without it
 /// than it may use.  `what` needs it ("512 x 384 pixels"), `where` is the place of the error.
 void require_memory(const Globals& globals,

@@ -207,6 +207,11 @@ int64_t usable_memory() {
   return bytes;
 }
 
+int64_t left_for_plan(const Globals& globals, int64_t beside) {
+  const int64_t limit = globals.max_mem > 0 ? globals.max_mem : usable_memory();
+  return std::max<int64_t>(1, limit - beside);
+}
+
 void require_memory(const Globals& globals,
                     int64_t needed,
                     const std::string& what,

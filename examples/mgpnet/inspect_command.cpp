@@ -54,7 +54,8 @@ void inspect_model(const InspectOptions& options) {
 
 void inspect_plan(const InspectOptions& options, const Globals& globals) {
   const Workload workload = workload_of(options, globals);
-  const satin::Plan plan = plan_of(workload, backend_of(globals), !globals.no_fuse);
+  const satin::Plan plan = plan_of(workload, backend_of(globals), !globals.no_fuse,
+                                   left_for_plan(globals, bytes_beside_plan(workload)));
   if (!options.svg.empty()) {
     const std::string svg = satin::draw(plan);
     satin::write_file(options.svg, {reinterpret_cast<const uint8_t*>(svg.data()), svg.size()});
@@ -83,7 +84,10 @@ void inspect_plan(const InspectOptions& options, const Globals& globals) {
 void inspect_ops(const InspectOptions& options, const Globals& globals) {
   const Workload workload = workload_of(options, globals);
   const satin::Backend& backend = backend_of(globals);
-  const satin::Plan plan = plan_of(workload, backend, !globals.no_fuse);
+  const int64_t beside = bytes_beside_plan(workload);
+  const satin::Options planning =
+      options_of(workload, !globals.no_fuse, left_for_plan(globals, beside));
+  const satin::Plan plan = satin::plan_of(workload.outputs, backend, planning);
   OpsReport report{.rows = op_rows(plan, workload),
                    .parameters = workload.parameters.size(),
                    .total = workload.cost(),
@@ -91,12 +95,11 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
                    .persistent_bytes = plan.persistent_bytes,
                    .by_operation = options.ops};
   if (!options.no_time) {
-    require_memory(globals, needed_bytes(plan, workload), "the runs", "inspect --size");
+    require_memory(globals, plan.total_bytes() + beside, "the runs", "inspect --size");
     announce_device(globals);
     satin::ThreadPool pool(globals.threads);
     report.peak_gflops = peak_gflops(satin::cpu::default_isa(), pool);
-    satin::Program program(workload.outputs, backend,
-                           {.alias = workload.alias, .fuse = !globals.no_fuse});
+    satin::Program program(workload.outputs, backend, planning);
     fill(program, workload, globals.seed);
     OpTimes times;
     InterruptCheck check(&times);

@@ -31,13 +31,16 @@ Smoother::Smoother(const Model& model, const Globals& globals)
 
 int64_t Smoother::needed_bytes(int width, int height, int channels) const {
   const int w = padded(width), h = padded(height);
-  if (w != planned_width_ || h != planned_height_) {
+  const int64_t beside = kProcessBytes + picture_bytes(width, height, channels);
+  const int64_t limit = left_for_plan(globals_, beside);
+  if (w != planned_width_ || h != planned_height_ || limit != planned_within_) {
     Parameters parameters = network_parameters(config_);
     const Tensor y = network(parameters, picture_input(w, h), config_)[0];
-    planned_bytes_ = plan_of({y}, backend_, {.fuse = !globals_.no_fuse}).total_bytes();
-    planned_width_ = w, planned_height_ = h;
+    planned_bytes_ =
+        plan_of({y}, backend_, {.fuse = !globals_.no_fuse, .max_bytes = limit}).total_bytes();
+    planned_width_ = w, planned_height_ = h, planned_within_ = limit;
   }
-  return planned_bytes_ + kProcessBytes + picture_bytes(width, height, channels);
+  return planned_bytes_ + beside;
 }
 
 void Smoother::require_memory(int width, int height, int channels, const std::string& name) const {
@@ -46,13 +49,17 @@ void Smoother::require_memory(int width, int height, int channels, const std::st
 }
 
 void Smoother::compile(int width, int height) {
-  if (program_ && width == width_ && height == height_) return;
+  // Gray pictures leave a little more for the plan: what was planned for less fits too.
+  if (program_ && width == width_ && height == height_ &&
+      program_->plan().total_bytes() <= planned_within_)
+    return;
   program_.reset();
   input_ = picture_input(width, height);
   output_ = network(parameters_, input_, config_)[0];
   try {
-    program_ = std::make_unique<Program>(Tensors{output_}, backend_,
-                                         Options{.store = &store_, .fuse = !globals_.no_fuse});
+    program_ = std::make_unique<Program>(
+        Tensors{output_}, backend_,
+        Options{.store = &store_, .fuse = !globals_.no_fuse, .max_bytes = planned_within_});
   } catch (const Error& e) {
     // The graph has been built and checked: only memory can be lacking (ulimit, overcommit off).
     throw Failure(kMemory, "not enough memory", cat(width, " x ", height, " pixels"), e.what());

@@ -57,7 +57,7 @@ class Smoother {
   satin::Tensor input_, output_;
   std::unique_ptr<satin::Program> program_;
   mutable int planned_width_ = 0, planned_height_ = 0;  // of the plan needed_bytes() made last
-  mutable int64_t planned_bytes_ = 0;
+  mutable int64_t planned_bytes_ = 0, planned_within_ = 0;
 };
 
 }  // namespace mgpnet

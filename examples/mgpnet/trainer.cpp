@@ -43,14 +43,16 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
   target_ = satin::input(batch);
   step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
                     config.clip);
-  const Options options{.alias = step_.alias, .fuse = !globals.no_fuse};
   // Two batches of two pictures: the one that runs and the one that is read meanwhile.
-  footprint_ = plan_of(step_.outputs(), backend_, options).total_bytes() +
-               4 * input_.size() * static_cast<int64_t>(sizeof(float));
+  const int64_t batches = 4 * input_.size() * static_cast<int64_t>(sizeof(float));
   // Weights and two moments as sections of a state, once more packed, and one copy on the way.
   const int64_t saving = 7 * parameters_.size() * static_cast<int64_t>(sizeof(float));
-  require_memory(globals, footprint_ + saving + kPairBytes + kProcessBytes,
-                 "the steps and their state", "train");
+  const int64_t beside = batches + saving + kPairBytes + kProcessBytes;
+  const Options options{
+      .alias = step_.alias, .fuse = !globals.no_fuse, .max_bytes = left_for_plan(globals, beside)};
+  const int64_t planned = plan_of(step_.outputs(), backend_, options).total_bytes();
+  footprint_ = planned + batches;
+  require_memory(globals, planned + beside, "the steps and their state", "train");
   program_ = std::make_unique<Program>(step_.outputs(), backend_, options);
   std::vector<float> weights;
   if (config.init.empty()) {

@@ -76,9 +76,9 @@ void fill(Program& program, const Workload& w, uint64_t seed) {
   fill_inputs(program, w, seed);
 }
 
-int64_t needed_bytes(const Plan& plan, const Workload& w) {
+int64_t bytes_beside_plan(const Workload& w) {
   const int64_t values = std::max(w.parameters.size(), w.image.size());
-  return plan.total_bytes() + kProcessBytes + values * static_cast<int64_t>(sizeof(float));
+  return kProcessBytes + values * static_cast<int64_t>(sizeof(float));
 }
 
 std::vector<OpRow> op_rows(const Plan& plan, const Workload& w) {
@@ -108,8 +108,12 @@ Schedule schedule_of(const Workload& w, bool fuse) {
   return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse, .hoist = false});
 }
 
-Plan plan_of(const Workload& w, const Backend& backend, bool fuse) {
-  return satin::plan_of(w.outputs, backend, {.alias = w.alias, .fuse = fuse});
+Options options_of(const Workload& w, bool fuse, int64_t max_bytes) {
+  return {.alias = w.alias, .fuse = fuse, .max_bytes = max_bytes};
+}
+
+Plan plan_of(const Workload& w, const Backend& backend, bool fuse, int64_t max_bytes) {
+  return satin::plan_of(w.outputs, backend, options_of(w, fuse, max_bytes));
 }
 
 void OpTimes::step(const Node&, double seconds) {

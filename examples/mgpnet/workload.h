@@ -42,8 +42,8 @@ void fill(satin::Program& program, const Workload& workload, uint64_t seed);
 /// The inputs (before every run: a run may overwrite them).
 void fill_inputs(satin::Program& program, const Workload& workload, uint64_t seed);
 
-/// Bytes of the whole process: the plan, and what fill() holds while it writes.
-int64_t needed_bytes(const satin::Plan& plan, const Workload& workload);
+/// Bytes of the process beside the plan: itself, and what fill() holds while it writes.
+int64_t bytes_beside_plan(const Workload& workload);
 
 /// An operation of a Program, in the order in which it runs.
 struct OpRow {
@@ -60,7 +60,11 @@ std::vector<OpRow> op_rows(const satin::Plan& plan, const Workload& workload);
 /// The steps of a run before they are given memory, and the plan that a Program would make, without
 /// its memory.
 satin::Schedule schedule_of(const Workload& workload, bool fuse);
-satin::Plan plan_of(const Workload& workload, const satin::Backend& backend, bool fuse);
+satin::Options options_of(const Workload& workload, bool fuse, int64_t max_bytes = 0);
+satin::Plan plan_of(const Workload& workload,
+                    const satin::Backend& backend,
+                    bool fuse,
+                    int64_t max_bytes = 0);
 
 /// Collects times; one entry per row of op_rows.
 class OpTimes : public satin::Profiler {

@@ -250,6 +250,79 @@ TEST_CASE("a planned mgpnet holds nothing picture-sized inside its multi-axis gM
   }
 }
 
+TEST_CASE("a planned training step holds nothing picture-sized inside its multi-axis gMLPs") {
+  for (const std::string name : {"full", "local-only"}) {
+    CAPTURE(name);
+    const NetworkConfig config = *variant(name);
+    const Parameters parameters = network_parameters(config);
+    const Tensor x = input({2, 128, 128, 3}), target = input(x.shape());
+    Parameters p = parameters;
+    const TrainingStep step = adam_step(multi_scale_l1(network(p, x, config), target), p, 10.0);
+    for (const int64_t limit : {int64_t{0}, int64_t{1}}) {
+      const Plan plan =
+          plan_of(step.outputs(), cpu::backend(), {.alias = step.alias, .max_bytes = limit});
+      int blocks = 0, others = 0, sums = 0;
+      for (const Plan::Step& s : plan.steps) {
+        const std::string& module = *s.node->module;
+        if (!ends_with(module, "groups_list.0") && !ends_with(module, "groups_list.2")) continue;
+        const int64_t level = module.find("Block1") != std::string::npos   ? 1
+                              : module.find("Block2") != std::string::npos ? 2
+                                                                           : 3;
+        const int64_t side = 128 >> (level - 1), picture = 2 * side * side * (16 << level);
+        if (s.node->op == Op::multi_axis_gmlp_grad) {
+          ++blocks;
+        } else if (s.node->op == Op::add) {
+          ++sums;  // of the cotangents of z in z + G(z): behind the block
+        } else if (s.node->op != Op::multi_axis_gmlp) {
+          ++others;
+          for (const Desc& y : s.node->outputs)
+            CHECK_MESSAGE(y.shape.size() < picture, s.node->op, " of ", module);
+        }
+      }
+      CHECK(blocks == 12);
+      CHECK(sums == 6);
+      CHECK(others > 0);  // views of weights: the modules were found
+    }
+  }
+}
+
+TEST_CASE("a memory limit computes parts of the training step again and changes no bit") {
+  const Tensor x = input({2, 64, 64, 3}), target = input(x.shape());
+  Parameters parameters = network_parameters();
+  const TrainingStep step =
+      adam_step(multi_scale_l1(network(parameters, x), target), parameters, 10.0);
+  const auto options = [&](int64_t limit) {
+    return Options{.alias = step.alias, .max_bytes = limit};
+  };
+  const Plan usual = plan_of(step.outputs(), cpu::backend(), options(0)),
+             least = plan_of(step.outputs(), cpu::backend(), options(1));
+  // Scratch is much of what a step on small pictures needs.
+  CHECK(least.arena_bytes < usual.arena_bytes * 9 / 10);
+  const std::vector<float> weights = formula_weights(parameters);
+  const auto train = [&](int64_t limit) {
+    Program program(step.outputs(), cpu::backend(), options(limit));
+    CHECK((limit == 0 || program.plan().total_bytes() <= limit));
+    program.write<float>(parameters.flat(), weights);
+    std::vector<float> result;
+    for (int i = 0; i < 2; ++i) {
+      program.write<float>(x, formula_picture<float>("input", x.shape()));
+      program.write<float>(target, formula_picture<float>("target", x.shape()));
+      program.write<float>(step.lr, std::vector<float>{2e-4f});
+      program.run();
+      for (const Tensor& t : step.outputs()) result.push_back(program.read<float>(t)[0]);
+    }
+    const std::vector<float> end = program.read<float>(parameters.flat());
+    result.insert(result.end(), end.begin(), end.end());
+    return result;
+  };
+  const std::vector<float> expected = train(0);
+  for (const int64_t limit :
+       {(usual.total_bytes() + least.total_bytes()) / 2, least.total_bytes()}) {
+    const bool equal = train(limit) == expected;
+    CHECK(equal);
+  }
+}
+
 TEST_CASE("the ablations have the published parameter counts, and train") {
   const std::pair<const char*, int64_t> published[] = {
       {"full", 3722633},       {"plain-eb-db", 3713475}, {"plain-eb", 3718665},

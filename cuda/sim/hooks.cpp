@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
+// A build for the thread sanitizer has its own functions of these names, and watches the host.
+#if !defined(__SANITIZE_THREAD__)
+
 using satin::cuda::sim::access;
 using satin::cuda::sim::watching;
 
@@ -83,3 +86,5 @@ void* __tsan_memset(void* to, int value, size_t bytes) {
 }
 
 }  // extern "C"
+
+#endif

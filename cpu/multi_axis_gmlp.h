@@ -147,7 +147,7 @@ struct Packed {
     for (int64_t l = 0; l < b.cols; l += kL) {
       Vec<double> sum[kProductRows] = {};
       for (int64_t k = 0; k < b.k; ++k) {
-        Vec<double> row;
+        Vec<double> row{};
         for (int i = 0; i < kL; ++i) row[i] = static_cast<double>(b.elements[k * b.cols + l + i]);
         for (int64_t r = 0; r < kProductRows; ++r)
           sum[r] += static_cast<double>(a[min_of(r, rows - 1) * b.k + k]) * row;

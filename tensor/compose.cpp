@@ -26,4 +26,14 @@ Tensors composition_of(const Node& node) {
   return compose(node);
 }
 
+Tensors make_flat_grad(Op op, Attrs attrs, const Tensor& x, Tensors weights, const Tensor& dy) {
+  if (!dy || dy.shape() != x.shape()) fail(op, cat("dy must have the shape of x, ", x.shape()));
+  int64_t elements = 0;
+  for (const Tensor& w : weights) elements += w.size();
+  weights.insert(weights.begin(), x);
+  weights.push_back(dy);
+  return outputs_of(make_node(op, std::move(attrs), std::move(weights),
+                              {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
+}
+
 }  // namespace satin

@@ -22,4 +22,9 @@ namespace compose {
 /// The outputs of a composite node computed by its composition.  node.op must be composite.
 Tensors composition_of(const Node& node);
 
+/// The node of the gradient of a composite that reads x and weights: {dx, dw}, dw the cotangents of
+/// all weights, flat, one behind the other.  Its inputs are x, the weights and dy.
+/// errors: dy not of the shape of x
+Tensors make_flat_grad(Op op, Attrs attrs, const Tensor& x, Tensors weights, const Tensor& dy);
+
 }  // namespace satin

@@ -58,16 +58,8 @@ Tensors multi_axis_gmlp_grad(const Tensor& x,
                              const MultiAxisGmlpWeights& w,
                              const Tensor& dy,
                              MultiAxisGmlpAttrs attrs) {
-  constexpr Op kOp = Op::multi_axis_gmlp_grad;
-  check(kOp, x, w, attrs);
-  if (!dy || dy.shape() != x.shape()) fail(kOp, cat("dy must have the shape of x, ", x.shape()));
-  Tensors inputs = list_of(w);
-  int64_t elements = 0;
-  for (const Tensor& t : inputs) elements += t.size();
-  inputs.insert(inputs.begin(), x);
-  inputs.push_back(dy);
-  return outputs_of(make_node(kOp, Attrs(attrs), std::move(inputs),
-                              {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
+  check(Op::multi_axis_gmlp_grad, x, w, attrs);
+  return make_flat_grad(Op::multi_axis_gmlp_grad, Attrs(attrs), x, list_of(w), dy);
 }
 
 Tensors compose::multi_axis_gmlp(const Node& node) {

@@ -47,15 +47,7 @@ Tensor rcab(const Tensor& x, const RcabWeights& w, RcabAttrs attrs) {
 
 Tensors rcab_grad(const Tensor& x, const RcabWeights& w, const Tensor& dy, RcabAttrs attrs) {
   check(Op::rcab_grad, x, w);
-  if (!dy || dy.shape() != x.shape())
-    fail(Op::rcab_grad, cat("dy must have the shape of x, ", x.shape()));
-  Tensors inputs = list_of(w);
-  int64_t elements = 0;
-  for (const Tensor& t : inputs) elements += t.size();
-  inputs.insert(inputs.begin(), x);
-  inputs.push_back(dy);
-  return outputs_of(make_node(Op::rcab_grad, Attrs(attrs), std::move(inputs),
-                              {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
+  return make_flat_grad(Op::rcab_grad, Attrs(attrs), x, list_of(w), dy);
 }
 
 Tensors compose::rcab(const Node& node) {

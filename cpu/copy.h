@@ -5,21 +5,9 @@
 
 #include "cpu/strided.h"
 #include "cpu/vec.h"
+#include "tensor/index.h"
 
 namespace satin::cpu::SATIN_ISA {
-
-/// f(U{}) with U an integer as wide as an element of `t`.
-template <class F>
-inline void with_bits(DType t, F f) {
-  switch (size_of(t)) {
-    case 8:
-      return f(uint64_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint16_t{});
-  }
-}
 
 /// n contiguous elements; most runs are too short for a call of memcpy to pay.
 template <class U>

@@ -5,23 +5,12 @@
 namespace satin::cpu::SATIN_ISA {
 namespace {
 
-/// The index along an axis of `extent` elements that padded position i copies, or -1 for a zero.
-int64_t source(int64_t i, int64_t extent, PadMode mode) {
-  if (i >= 0 && i < extent) return i;
-  if (mode == PadMode::zero) return -1;
-  if (mode == PadMode::edge) return i < 0 ? 0 : extent - 1;
-  if (extent == 1) return 0;
-  const int64_t period = 2 * (extent - 1);
-  const int64_t phase = ((i % period) + period) % period;
-  return phase < extent ? phase : period - phase;
-}
-
 /// The element of x (row-major offset) behind row `row` of y, rows being all axes but the last; -1:
 /// zeros.
 int64_t source_row(int64_t row, const PadAttrs& a, const Shape& x, const Shape& y) {
   int64_t offset = 0, step = x.at(-1);
   for (int i = y.rank() - 2; i >= 0; --i) {
-    const int64_t s = source(row % y[i] - a.before[i], x[i], a.mode);
+    const int64_t s = pad_source(row % y[i] - a.before[i], x[i], a.mode);
     row /= y[i];
     if (s < 0) return -1;
     offset += s * step;
@@ -49,7 +38,7 @@ void pad(const Call& call) {
         const int64_t from = source_row(row, a, x.shape, y.shape);
         T* to = y.as<T>() + row * n;
         for (int64_t i = 0; i < n; ++i) {
-          const int64_t s = source(i - a.before[last], x.shape[last], a.mode);
+          const int64_t s = pad_source(i - a.before[last], x.shape[last], a.mode);
           to[i] = from < 0 || s < 0 ? T(0) : x.as<T>()[from + s];
         }
       }
@@ -74,7 +63,7 @@ void pad_adjoint(const Call& call) {
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t to = source_row(row, a, x.shape, y.shape);
       for (int64_t i = 0; to >= 0 && i < n; ++i) {
-        const int64_t s = source(i - a.before[last], x.shape[last], a.mode);
+        const int64_t s = pad_source(i - a.before[last], x.shape[last], a.mode);
         if (s >= 0) x.as<T>()[to + s] += y.as<T>()[row * n + i];
       }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/kernel.h"
+#include "tensor/index.h"
 
 namespace satin::cpu::SATIN_ISA {
 
@@ -98,16 +99,6 @@ inline void for_each_run(const Call& call, const Loop<K>& loop, Body body) {
     RunWalker<K> walker(loop, begin);
     for (int64_t i = begin; i < end; ++i, walker.next()) body(walker.offset, inner);
   });
-}
-
-/// The strides of `s` seen as `out`: 0 along repeated axes.
-inline void broadcast_strides(const Shape& s, const Shape& out, int64_t (&strides)[kMaxRank]) {
-  int64_t step = 1;
-  for (int i = 0; i < kMaxRank; ++i) strides[i] = 0;
-  for (int i = s.rank() - 1; i >= 0; --i) {
-    strides[i + out.rank() - s.rank()] = s[i] == 1 ? 0 : step;
-    step *= s[i];
-  }
 }
 
 /// The offset of element i of a loop.

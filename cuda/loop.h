@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/kernel.h"
+#include "tensor/index.h"
 
 namespace satin::cuda {
 
@@ -38,16 +39,6 @@ struct Loop {
   }
 };
 
-/// The strides of `s` seen as `out`: 0 along repeated axes.
-inline void broadcast_strides(const Shape& s, const Shape& out, int64_t (&strides)[kMaxRank]) {
-  int64_t step = 1;
-  for (int i = 0; i < kMaxRank; ++i) strides[i] = 0;
-  for (int i = s.rank() - 1; i >= 0; --i) {
-    strides[i + out.rank() - s.rank()] = s[i] == 1 ? 0 : step;
-    step *= s[i];
-  }
-}
-
 /// A loop over out and, broadcast to its shape, two or three inputs.
 template <int K>
 Loop<K> broadcast_loop(const Call& call) {
@@ -77,19 +68,6 @@ __global__ void copy_kernel(Loop<2> loop, U* y, const U* x) {
 template <class U>
 __global__ void fill_kernel(U* y, int64_t n, U value) {
   for (int64_t i = thread_index(); i < n; i += thread_count()) y[i] = value;
-}
-
-/// f(U{}) with U an integer as wide as an element of `t`.
-template <class F>
-void with_bits(DType t, F f) {
-  switch (size_of(t)) {
-    case 8:
-      return f(uint64_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint16_t{});
-  }
 }
 
 /// y + y_start = x + x_start over the loop (y, x), elements moved as bits.

@@ -1,6 +1,7 @@
 // pad gathers.  Its adjoint gathers too: every element of x sums the padded elements that were
 // copied from it, in rising order, so that no two threads write to one place.
 #include "cuda/kernel.h"
+#include "tensor/index.h"
 #include "tensor/pad.h"
 
 namespace satin::cuda {
@@ -24,23 +25,12 @@ Geometry geometry_of(const PadAttrs& a, const Shape& x, const Shape& y) {
   return g;
 }
 
-/// The index along an axis of `extent` elements that padded position i copies, or -1 for a zero.
-SATIN_DEVICE int64_t source(int64_t i, int64_t extent, PadMode mode) {
-  if (i >= 0 && i < extent) return i;
-  if (mode == PadMode::zero) return -1;
-  if (mode == PadMode::edge) return i < 0 ? 0 : extent - 1;
-  if (extent == 1) return 0;
-  const int64_t period = 2 * (extent - 1);
-  const int64_t phase = ((i % period) + period) % period;
-  return phase < extent ? phase : period - phase;
-}
-
 __global__ void pad_kernel(Geometry g, int64_t size, float* y, const float* x) {
   for (int64_t i = thread_index(); i < size; i += thread_count()) {
     int64_t rest = i, from = 0, step = 1;
     bool inside = true;
     for (int a = g.rank - 1; a >= 0; --a) {
-      const int64_t s = source(rest % g.y[a] - g.before[a], g.x[a], g.mode);
+      const int64_t s = pad_source(rest % g.y[a] - g.before[a], g.x[a], g.mode);
       rest /= g.y[a];
       inside = inside && s >= 0;
       from += s * step;
@@ -65,7 +55,7 @@ SATIN_DEVICE int64_t next_copy(const Geometry& g, int a, int64_t s, int64_t i) {
     return next < g.y[a] ? next : g.y[a];
   }
   for (int64_t p = i + 1; p < g.y[a]; ++p)
-    if (source(p - g.before[a], g.x[a], g.mode) == s) return p;
+    if (pad_source(p - g.before[a], g.x[a], g.mode) == s) return p;
   return g.y[a];
 }
 

@@ -286,12 +286,8 @@ struct BackGroup {
           store(s.more + r * c_row + j, d);
         });
     for (int64_t i = 0; i < rows; ++i) {
-      const T* d = s.more + i * c_row;
       T* dx = w.y + places.take() * w.c;
-      const T* from = w.first ? dy + (begin + i) * c_row : dx;
-      int64_t j = 0;
-      for (; j + kLanes<T> <= w.c; j += kLanes<T>) store(dx + j, load(from + j) + load(d + j));
-      for (; j < w.c; ++j) dx[j] = from[j] + d[j];
+      sum_row(dx, w.first ? dy + (begin + i) * c_row : dx, s.more + i * c_row, w.c);
     }
   }
 

@@ -156,6 +156,14 @@ SATIN_INLINE void copy_padded(T* to, const T* from, int64_t n) {
   if (i < n) store(to + i, load_part(from + i, n - i));
 }
 
+/// y = a + b, n values; y may be a.
+template <class T>
+SATIN_INLINE void sum_row(T* y, const T* a, const T* b, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(y + i, load(a + i) + load(b + i));
+  for (; i < n; ++i) y[i] = a[i] + b[i];
+}
+
 template <class T>
 SATIN_INLINE Vec<T> gelu_vector(Vec<T> x) {
   if constexpr (sizeof(T) == 4) {

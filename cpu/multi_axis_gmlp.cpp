@@ -160,12 +160,8 @@ void out_rows(const Branch<T>& w,
     product_tile(s.u + begin * b_row, b_row, packed.out, j, s.sums + j, row, rows, 2,
                  w.pixels * b_row);
   for (int64_t i = 0; i < rows; ++i) {
-    const T* sum = s.sums + i * row;
     T* y = w.y + places.take() * w.c;
-    const T* from = w.first ? x + (begin + i) * row : y;
-    int64_t j = 0;
-    for (; j + kLanes<T> <= w.c; j += kLanes<T>) store(y + j, load(from + j) + load(sum + j));
-    for (; j < w.c; ++j) y[j] = from[j] + sum[j];
+    sum_row(y, w.first ? x + (begin + i) * row : y, s.sums + i * row, w.c);
   }
 }
 

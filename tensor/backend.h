@@ -46,6 +46,7 @@ class Communicator {
 /// The context of a run, passed to every kernel; never global.
 struct Exec {
   ThreadPool* pool = nullptr;  ///< null: the calling thread only
+  void* stream = nullptr;      ///< of the device; null: its default one
   Profiler* profiler = nullptr;
   Communicator* communicator = nullptr;  ///< null: this process trains alone
   bool plain = false;  ///< run the loops that state what an operation means, not the fast ones

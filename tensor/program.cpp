@@ -53,6 +53,11 @@ Program::Program(Tensors outputs, const Backend& backend, Options options)
     options.store = store_ = own_store_.get();
   }
   plan_ = plan_of(outputs_, backend, options);
+  for (const Plan::Step& step : plan_.steps) {
+    const DType t = step.node->outputs[0].dtype;
+    if (!info(step.node->op).storage_dtypes && !backend.computes(t))
+      throw Error(cat(step.node->op, ": ", backend.name(), " does not compute in ", t));
+  }
   if (options.max_bytes > 0 && plan_.total_bytes() > options.max_bytes)
     throw MemoryError(
         cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),

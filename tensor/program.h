@@ -47,7 +47,8 @@ Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& opti
 
 class Program {
  public:
-  /// errors: a plan over max_bytes throws MemoryError; impossible aliases throw Error.
+  /// errors: a plan over max_bytes throws MemoryError; impossible aliases, and a dtype that the
+  /// backend does not compute in, throw Error.
   Program(Tensors outputs, const Backend& backend, Options options = {});
   ~Program();
   Program(const Program&) = delete;

@@ -4,8 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include "cuda/cuda.h"
 #include "cuda/sim/sim.h"
-#include "tensor/error.h"
+#include "tensor/binary.h"
+#include "tensor/cast.h"
+#include "tensor/program.h"
 #include "tests/cuda/planted.h"
 
 using namespace satin;
@@ -130,6 +133,12 @@ TEST_CASE("cuda_sim: shared memory starts as NaN") {
   Buffer<float> out(64);
   planted::unwritten(out.data);
   for (int i = 0; i < 64; ++i) CHECK(std::isnan(out.data[i]));
+}
+
+TEST_CASE("cuda: a dtype that it does not compute in is refused, not misread") {
+  const Tensor wide = input({2}, DType::f64);
+  says(complaint([&] { Program({wide + wide}, cuda::backend()); }), "does not compute in f64");
+  Program({cast(wide, DType::f32)}, cuda::backend());
 }
 
 TEST_CASE("cuda_sim: limits of a launch") {

@@ -107,16 +107,22 @@ Arrays multi_axis_grad_oracle(const Arrays& x, MultiAxisGmlpAttrs attrs) {
   return {dx, flat};
 }
 
+/// x and the weights, not yet what is built from them.
+Case case_of(const Shape& image, int size, Branches branches) {
+  Case c;
+  c.in = {{.shape = image}};
+  for (const Shape& shape : weight_shapes(image[3], size, branches))
+    c.in.push_back({.shape = shape, .low = -1, .high = 1});
+  c.step = 2e-4;
+  return c;
+}
+
 OPCHECK(multi_axis_gmlp_grad) {
   Cases cases;
   const auto add = [&](const Shape& image, int size) {
     for (const Branches branches : {Branches::grid_and_block, Branches::grid, Branches::block}) {
-      Case c;
-      c.in = {{.shape = image}};
-      for (const Shape& shape : weight_shapes(image[3], size, branches))
-        c.in.push_back({.shape = shape, .low = -1, .high = 1});
+      Case c = case_of(image, size, branches);
       c.in.push_back({.shape = image, .linear = true});
-      c.step = 2e-4;
       c.build = [=](const Tensors& x) {
         return multi_axis_gmlp_grad(x[0], multi_axis_gmlp_weights(x, 1, branches), x.back(),
                                     {branches, size});
@@ -140,11 +146,7 @@ OPCHECK(multi_axis_gmlp) {
   Cases cases;
   const auto add = [&](const Shape& image, int size) {
     for (const Branches branches : {Branches::grid_and_block, Branches::grid, Branches::block}) {
-      Case c;
-      c.in = {{.shape = image}};
-      for (const Shape& shape : weight_shapes(image[3], size, branches))
-        c.in.push_back({.shape = shape, .low = -1, .high = 1});
-      c.step = 2e-4;
+      Case c = case_of(image, size, branches);
       c.build = [=](const Tensors& x) {
         return Tensors{
             multi_axis_gmlp(x[0], multi_axis_gmlp_weights(x, 1, branches), {branches, size})};

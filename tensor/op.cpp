@@ -13,15 +13,15 @@ constexpr bool scratch_plain = false, scratch_scratch = true, scratch_packed = t
 
 constexpr std::array<OpInfo, kOpCount> kOps = {{
 #define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
-  OpInfo{#name,                                                                \
-         #stem,                                                                \
-         in,                                                                   \
-         out,                                                                  \
-         dtypes,                                                               \
-         OpKind::kind,                                                         \
-         RuleKind::rule,                                                       \
-         CostKind::cost,                                                       \
-         kernel_##kernel,                                                      \
+  OpInfo{#name,                                                                      \
+         #stem,                                                                      \
+         in,                                                                         \
+         out,                                                                        \
+         dtypes,                                                                     \
+         OpKind::kind,                                                               \
+         RuleKind::rule,                                                             \
+         CostKind::cost,                                                             \
+         kernel_##kernel,                                                            \
          scratch_##kernel},
 #include "tensor/ops.def"
 #undef SATIN_OP

@@ -2,7 +2,7 @@
 // the one way to print results and messages.  No CLI11 here: command_line.h has what needs it.
 //
 // A subcommand is one file, NAME_command.cpp, with one function add_NAME that registers it;
-// main.cpp lists them.  Whatever it throws, main.cpp turns into a message and an exit code.
+// app.cpp lists them.  Whatever it throws, app.cpp turns into a message and an exit code.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
 // What the subcommands' option lists share: validators that suggest the nearest allowed value and
-// state allowed ranges.  CLI11 takes seconds to compile: only main.cpp and NAME_command.cpp include
+// state allowed ranges.  CLI11 takes seconds to compile: only app.cpp and NAME_command.cpp include
 // this.
 #pragma once
 

@@ -63,9 +63,9 @@ static void mgpnet_png_write(png_structp png, png_bytep from, size_t size) {
 static void mgpnet_png_flush(png_structp) {}
 }
 
-class Reader : public PngState {
+class PngReader : public PngState {
  public:
-  Reader() {
+  PngReader() {
     png = png_create_read_struct(PNG_LIBPNG_VER_STRING, static_cast<PngState*>(this),
                                  mgpnet_png_error, mgpnet_png_warning);
     if (png != nullptr) info = png_create_info_struct(png);
@@ -74,14 +74,14 @@ class Reader : public PngState {
       throw std::bad_alloc();
     }
   }
-  ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
-  Reader(const Reader&) = delete;
-  Reader& operator=(const Reader&) = delete;
+  ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
 };
 
-class Writer : public PngState {
+class PngWriter : public PngState {
  public:
-  Writer() {
+  PngWriter() {
     png = png_create_write_struct(PNG_LIBPNG_VER_STRING, static_cast<PngState*>(this),
                                   mgpnet_png_error, mgpnet_png_warning);
     if (png != nullptr) info = png_create_info_struct(png);
@@ -90,9 +90,9 @@ class Writer : public PngState {
       throw std::bad_alloc();
     }
   }
-  ~Writer() { png_destroy_write_struct(&png, &info); }
-  Writer(const Writer&) = delete;
-  Writer& operator=(const Writer&) = delete;
+  ~PngWriter() { png_destroy_write_struct(&png, &info); }
+  PngWriter(const PngWriter&) = delete;
+  PngWriter& operator=(const PngWriter&) = delete;
 };
 
 // Pixels row by row, straight into `pixels`; for 8 bits through `row`, which for an interlaced
@@ -235,7 +235,7 @@ void decode_png(const Source& source, Image* image) {
   const bool indexed = layout.color == kPalette;
   const int channels = indexed ? 1 : image->channels;
   std::vector<uint8_t> row(static_cast<size_t>(image->width) * static_cast<size_t>(channels));
-  Reader reader;
+  PngReader reader;
   reader.input = source.bytes();
   if (!read_rows(&reader, indexed, image->width, image->height, channels, image->bits,
                  image->pixels.data(), row.data()))
@@ -264,7 +264,7 @@ std::vector<uint8_t> encode_png(const Image& image, const EncodeOptions& options
   if (!image.exif.empty()) passengers.push_back({"eXIf", image.exif.data(), image.exif.size()});
   std::vector<uint8_t> row(static_cast<size_t>(image.width) * static_cast<size_t>(image.channels) *
                            static_cast<size_t>(image.bits / 8));
-  Writer writer;
+  PngWriter writer;
   writer.output = &out;
   if (!write_rows(&writer, &image, std::clamp(options.png_level, 0, 9), row.data(),
                   passengers.data(), static_cast<int>(passengers.size())))

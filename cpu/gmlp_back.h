@@ -77,12 +77,13 @@ struct TurnedWeights {
 template <class T>
 struct BackSlot {
   int64_t c_row, b_row, s_row;
-  T *x, *dy[2];  ///< c columns; dy of the group at work and of the next
-  T* xh;         ///< c columns
-  T *t1, *uh, *t2, *bh, *bn, *gate, *du, *dm;  ///< t2: the rows of a, then those of b
-  T* u;                                        ///< later LN(b)', b rows of S columns
+  T *x{}, *dy[2]{};  ///< c columns; dy of the group at work and of the next
+  T* xh{};           ///< c columns
+  T *t1{}, *uh{}, *t2{}, *bh{}, *bn{}, *gate{}, *du{},
+      *dm{};  ///< t2: the rows of a, then those of b
+  T* u;       ///< later LN(b)', b rows of S columns
   T *raw, *sums, *more;
-  T *r1, *r2, *r3;  ///< factors of the layer norms
+  T *r1{}, *r2{}, *r3{};  ///< factors of the layer norms
 
   BackSlot(const Branch<T>& w, Carve<T>& from)
       : c_row(whole_vectors<T>(w.c)),

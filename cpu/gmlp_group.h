@@ -50,13 +50,14 @@ class Walk {
   int64_t size_, step_, next_row_, at_, col_ = 0;
 };
 
-/// Hands out pieces of scratch; from null it measures what is needed.
+/// Hands out pieces of scratch; without any it measures what is needed, and hands out null.
 template <class T>
 class Carve {
  public:
-  explicit Carve(T* from) : from_(from) {}
+  Carve() = default;
+  explicit Carve(T* from) : from_(from), measures_(false) {}
   T* take(int64_t elements) {
-    T* piece = from_ ? from_ + at_ : nullptr;
+    T* piece = measures_ ? nullptr : from_ + at_;
     at_ += ceil_div(elements, kAlign) * kAlign;
     return piece;
   }
@@ -64,7 +65,8 @@ class Carve {
 
  private:
   static constexpr int64_t kAlign = 64 / static_cast<int64_t>(sizeof(T));
-  T* from_;
+  T* from_ = nullptr;
+  bool measures_ = true;
   int64_t at_ = 0;
 };
 

@@ -223,7 +223,7 @@ struct AllPacked {
   int64_t size;
 
   AllPacked(std::span<const View> weights, T* at) : branches(branches_of(weights)) {
-    Carve<T> from(at);
+    Carve<T> from = at ? Carve<T>(at) : Carve<T>();  // none: only the size is wanted
     for (int k = 0; k < branches; ++k) {
       branch[k] = Branch<T>(weights, k);
       packed[k] = Packed<T>(branch[k], from);
@@ -241,7 +241,7 @@ struct AllPacked {
 
 template <class T>
 int64_t slot_size(const Branch<T>& w) {
-  Carve<T> fast(nullptr), plain(nullptr);
+  Carve<T> fast, plain;
   Slot<T>(w, fast);
   PlainSlot<T>(w, plain);
   return max_of(fast.taken(), plain.taken());

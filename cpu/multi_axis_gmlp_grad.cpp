@@ -38,7 +38,7 @@ template <class T>
 struct PlainSlot {
   T *n1, *t1, *u, *n2, *t2, *ab, *bn;  ///< rows: c, b, b, b, 2b, 2b, b
   T *dm, *du, *dab;                    ///< b, b, 2b
-  T *m, *z, *dn, *d;                   ///< single rows
+  T *m{}, *z{}, *dn{}, *d{};           ///< single rows
 
   PlainSlot(const Branch<T>& w, Carve<T>& from) {
     const int64_t s = w.pixels, b = w.b;
@@ -283,7 +283,7 @@ struct Scratch {
 
   explicit Scratch(const Branch<T>& w)
       : pieces(pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
-    Carve<T> of_weights(nullptr), of_slot(nullptr), of_plain(nullptr), of_sums(nullptr);
+    Carve<T> of_weights, of_slot, of_plain, of_sums;
     Packed<T>(w, of_weights);
     TurnedWeights<T>(w, of_weights);
     BackSlot<T>(w, of_slot);

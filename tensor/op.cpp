@@ -5,7 +5,7 @@
 namespace satin {
 namespace {
 
-constexpr bool any = true, floats = false;
+constexpr bool dtypes_any = true, dtypes_floats = false;
 constexpr bool kernel_plain = true, kernel_scratch = true, kernel_packed = true,
                kernel_none = false;
 constexpr bool scratch_plain = false, scratch_scratch = true, scratch_packed = true,
@@ -17,7 +17,7 @@ constexpr std::array<OpInfo, kOpCount> kOps = {{
          #stem,                                                                      \
          in,                                                                         \
          out,                                                                        \
-         dtypes,                                                                     \
+         dtypes_##dtypes,                                                            \
          OpKind::kind,                                                               \
          RuleKind::rule,                                                             \
          CostKind::cost,                                                             \

@@ -18,8 +18,8 @@ Schedule schedule_of(const Tensors& outputs, const Options& options, const Backe
   std::map<const Node*, Tensor> hoisted;
   if (options.hoist) {
     all = hoist_constants(all, options.alias, [&](const Tensor& t) {
-      const Tensor leaf = options.store ? options.store->derived(t)
-                                        : parameter(t.shape(), t.dtype(), cat(t.node().op));
+      Tensor leaf = options.store ? options.store->derived(t)
+                                  : parameter(t.shape(), t.dtype(), cat(t.node().op));
       hoisted[&leaf.node()] = t;
       return leaf;
     });

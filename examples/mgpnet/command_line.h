@@ -16,7 +16,7 @@
 namespace mgpnet {
 
 /// One of these words.
-inline CLI::Validator choice(std::vector<std::string> words) {
+inline CLI::Validator choice(const std::vector<std::string>& words) {
   std::string list;
   for (const std::string& word : words) list += (list.empty() ? "" : "|") + word;
   return CLI::Validator(

@@ -5,22 +5,22 @@
 #ifdef MGPNET_EMBEDDED_MODEL
 asm(".pushsection .rodata\n"
     ".balign 64\n"
-    ".globl mgpnet_model_begin\n"
-    "mgpnet_model_begin:\n"
+    ".globl kMgpnetModelBegin\n"
+    "kMgpnetModelBegin:\n"
     ".incbin \"" MGPNET_EMBEDDED_MODEL
     "\"\n"
-    ".globl mgpnet_model_end\n"
-    "mgpnet_model_end:\n"
+    ".globl kMgpnetModelEnd\n"
+    "kMgpnetModelEnd:\n"
     ".byte 0\n"
     ".popsection\n");
-extern "C" const std::byte mgpnet_model_begin[], mgpnet_model_end[];
+extern "C" const std::byte kMgpnetModelBegin[], kMgpnetModelEnd[];
 #endif
 
 namespace mgpnet {
 
 std::span<const std::byte> embedded_bytes() {
 #ifdef MGPNET_EMBEDDED_MODEL
-  return {mgpnet_model_begin, mgpnet_model_end};
+  return {kMgpnetModelBegin, kMgpnetModelEnd};
 #else
   return {};
 #endif

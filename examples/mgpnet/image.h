@@ -31,4 +31,10 @@ struct Image {
   uint16_t* at(int x, int y) { return &pixels[(static_cast<size_t>(y) * width + x) * channels]; }
 };
 
+/// The whole number nearest to x >= 0, halves up: the same on every machine, and no library call.
+inline int nearest(float x) {
+  const float up = x + 0.5f;
+  return static_cast<int>(up);
+}
+
 }  // namespace mgpnet

@@ -119,7 +119,7 @@ Tensors network(Parameters& p, const Tensor& image, const NetworkConfig& config)
     return config.encoder_sees_pictures ? Tensors{x, conv(p, name, y, 3, kSide, {.pad = 1})}
                                         : Tensors{x};
   };
-  const Tensor y1 = image, y2 = half(y1), y3 = half(y2);
+  const Tensor &y1 = image, y2 = half(y1), y3 = half(y2);
 
   const Tensor e1 = coder(p, "EncoderBlock1", {y1}, l1, config.branches);
   const Tensor e2 = coder(p, "EncoderBlock2", with_picture(down(p, "ds1", e1), "enConv2", y2), l2,

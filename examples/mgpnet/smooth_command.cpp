@@ -109,8 +109,8 @@ class SmoothRun {
         list_failures();
         throw;
       } catch (...) {
-        const Failure failure = to_failure(std::current_exception());
-        if (!arguments_.keep_going) throw failure;
+        Failure failure = to_failure(std::current_exception());
+        if (!arguments_.keep_going) throw Failure(std::move(failure));
         failed_.push_back({job.input, failure});
         detail(globals_, std::string("failed: ") + failure.what());
       }
@@ -146,8 +146,8 @@ class SmoothRun {
             "  memory ", size_text(memory), "  about ", estimate,
             globals_.max_mem > 0 && memory > globals_.max_mem ? "  over --max-mem\n" : "\n"));
       } catch (...) {
-        const Failure failure = to_failure(std::current_exception());
-        if (!list_.batch) throw failure;
+        Failure failure = to_failure(std::current_exception());
+        if (!list_.batch) throw Failure(std::move(failure));
         failed_.push_back({job.input, failure});
       }
     }

@@ -106,7 +106,7 @@ Image Smoother::smooth(const Image& in, float strength, int bits) {
         finite = finite && std::isfinite(value);
         const float before = static_cast<float>(from[c]) / in_max;
         const float after = std::clamp(before + strength * (value - before), 0.0f, 1.0f);
-        to[c] = finite ? static_cast<uint16_t>(after * out_max + 0.5f) : uint16_t{0};
+        to[c] = finite ? static_cast<uint16_t>(nearest(after * out_max)) : uint16_t{0};
       }
       if (in.has_alpha()) {
         const uint32_t from_max = static_cast<uint32_t>(in.max_value());

@@ -55,7 +55,8 @@ Image blend_layer(const Image& gt, const std::vector<float>& layer) {
   for (size_t i = 0; i < layer.size(); ++i)
     for (int c = 0; c < gt.channels; ++c) {
       const float sum = static_cast<float>(gt.pixels[i * gt.channels + c]) + layer[i];
-      out.pixels[i * gt.channels + c] = static_cast<uint16_t>(std::clamp(sum, 0.0f, 255.0f) + 0.5f);
+      out.pixels[i * gt.channels + c] =
+          static_cast<uint16_t>(nearest(std::clamp(sum, 0.0f, 255.0f)));
     }
   return out;
 }

@@ -215,7 +215,7 @@ Image Canvas::image() const {
   out.height = h_;
   out.pixels.resize(rgb_.size());
   for (size_t i = 0; i < rgb_.size(); ++i)
-    out.pixels[i] = static_cast<uint16_t>(std::clamp(rgb_[i], 0.0f, 255.0f) + 0.5f);
+    out.pixels[i] = static_cast<uint16_t>(nearest(std::clamp(rgb_[i], 0.0f, 255.0f)));
   return out;
 }
 

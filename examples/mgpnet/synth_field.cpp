@@ -62,8 +62,8 @@ std::vector<Taps> spline_taps(int n, int lattice) {
 }  // namespace
 
 Field lattice_noise(Rng& rng, int w, int h, float cx, float cy) {
-  const int nx = std::clamp(static_cast<int>(static_cast<float>(w) / cx + 0.5f), 1, w);
-  const int ny = std::clamp(static_cast<int>(static_cast<float>(h) / cy + 0.5f), 1, h);
+  const int nx = std::clamp(nearest(static_cast<float>(w) / cx), 1, w);
+  const int ny = std::clamp(nearest(static_cast<float>(h) / cy), 1, h);
   if (nx == w && ny == h) return white_noise(rng, w, h);
   const Field lattice = white_noise(rng, nx, ny);
   Field wide(w, ny), f(w, h);
@@ -98,13 +98,15 @@ Field fractal_noise(Rng& rng, int w, int h, const FractalOptions& o) {
   const float widest = static_cast<float>(std::max(w, h)) * 0.5f;
   const float last = std::min(o.coarsest, std::max(widest, o.finest));
   const float root = std::sqrt(o.stretch);
-  for (float size = o.finest; size <= last * 1.01f; size *= 2.0f) {
+  float size = o.finest;
+  while (size <= last * 1.01f) {
     Field octave = lattice_noise(rng, w, h, size * root, size / root);
     normalize(octave);
     if (o.ridged) {
       for (float& x : octave.v) x = 0.8f - std::fabs(x);
     }
     add_scaled(f, octave, power(size, o.slope));
+    size *= 2.0f;
   }
   normalize(f);
   return f;

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "mgpnet/image.h"
 #include "mgpnet/synth_math.h"
 
 namespace mgpnet::synth {

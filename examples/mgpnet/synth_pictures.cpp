@@ -86,6 +86,17 @@ Canvas mosaic_design() {
   return c;
 }
 
+// The middles of cells of `step` pixels, from the first one to past the end.
+std::vector<float> middles(int extent, float step) {
+  std::vector<float> all;
+  float at = 0.5f * step;
+  while (at < static_cast<float>(extent) + step) {
+    all.push_back(at);
+    at += step;
+  }
+  return all;
+}
+
 // Small stones on a jittered grid, each of one color, in dark mortar.
 Image mosaic() {
   Rng rng(11);
@@ -93,8 +104,8 @@ Image mosaic() {
   Canvas out(kWidth, kHeight);
   out.fill_all(Paint::flat({84, 78, 72}));
   constexpr float kStone = 8.0f;
-  for (float y = 0.5f * kStone; y < kHeight + kStone; y += kStone)
-    for (float x = 0.5f * kStone; x < kWidth + kStone; x += kStone) {
+  for (const float y : middles(kHeight, kStone))
+    for (const float x : middles(kWidth, kStone)) {
       const Vec at{x + rng.uniform(-0.9f, 0.9f), y + rng.uniform(-0.9f, 0.9f)};
       const Color c = shifted(color_at(design, at.x, at.y), 13.0f * rng.normal());
       Path stone = rectangle(at, 0.44f * kStone, 0.44f * kStone, 0.02f * rng.normal());
@@ -199,10 +210,10 @@ Image cloth() {
   std::vector<float> weft(kHeight), warp_tone(kWidth);
   for (float& t : weft) t = 9.0f * rng.normal();
   for (float& t : warp_tone) t = 9.0f * rng.normal();
-  int row = 0;
-  for (float y = 0.5f * kThread; y < kHeight + kThread; y += kThread, ++row) {
-    int column = 0;
-    for (float x = 0.5f * kThread; x < kWidth + kThread; x += kThread, ++column) {
+  const std::vector<float> rows = middles(kHeight, kThread), columns = middles(kWidth, kThread);
+  for (size_t row = 0; row < rows.size(); ++row)
+    for (size_t column = 0; column < columns.size(); ++column) {
+      const float x = columns[column], y = rows[row];
       const bool over = (row + column) % 2 == 0;
       const Vec at{x + 0.35f * rng.normal(), y + 0.35f * rng.normal()};
       const Color c =
@@ -214,7 +225,6 @@ Image cloth() {
           rectangle(at, over ? along : across, over ? across : along, 0.0f, 2.0f),
           {Paint::kLinear, shifted(c, 18.0f), shifted(c, -34.0f), at - 0.3f * axis, 1.3f * axis});
     }
-  }
   modulate(out,
            fractal_noise(rng, kWidth, kHeight, {.finest = 1.0f, .coarsest = 4.0f, .slope = -0.2f}),
            0.05f);

@@ -94,8 +94,11 @@ void landscape(Scene& s) {
     const Vec at = s.place();
     const float r = s.w * rng.uniform(0.03f, 0.12f);
     const Color sun = hsv(rng.uniform(0.08f, 0.17f), rng.uniform(0.0f, 0.8f), 1.0f);
-    for (float glow = 2.0f; glow > 1.1f; glow -= 0.3f)
+    float glow = 2.0f;
+    while (glow > 1.1f) {
       s.canvas.fill(ellipse(at, glow * r, glow * r, 0.0f), Paint::flat(sun, 0.12f));
+      glow -= 0.3f;
+    }
     s.draw(ellipse(at, r, r, 0.0f), s.shade(sun, at, r));
   }
   for (int i = rng.below(6); i > 0; --i) draw_cloud(s, s.place(), s.w * rng.uniform(0.05f, 0.15f));
@@ -223,7 +226,8 @@ void painted(Scene& s) {
   const float finest = rng.log_uniform(2.0f, 6.0f), angle = rng.uniform();
   const int kind = rng.below(3);
   const float strength = rng.uniform(0.0f, 10.0f);
-  for (float r = 16.0f; r >= finest; r *= 0.6f) {
+  float r = 16.0f;
+  while (r >= finest) {
     const int n = static_cast<int>(w * h / (r * r) * rng.uniform(0.5f, 1.0f)) + 1;
     for (int i = 0; i < n; ++i) {
       const Vec at{rng.uniform() * w, rng.uniform() * h};
@@ -244,6 +248,7 @@ void painted(Scene& s) {
       else
         s.canvas.fill(blob(rng, at, r, 0.3f), paint);
     }
+    r *= 0.6f;
   }
   clamp_values(s.canvas);
 }

@@ -12,8 +12,8 @@ struct Cells {
 
 Cells nearest_points(Rng& rng, int w, int h, float size, float aspect, float jitter) {
   const float fw = static_cast<float>(w), fh = static_cast<float>(h);
-  const int nx = std::max(1, static_cast<int>(fw / (size * aspect) + 0.5f));
-  const int ny = std::max(1, static_cast<int>(fh * aspect / size + 0.5f));
+  const int nx = std::max(1, nearest(fw / (size * aspect)));
+  const int ny = std::max(1, nearest(fh * aspect / size));
   const float cw = fw / static_cast<float>(nx), ch = fh / static_cast<float>(ny);
   struct Point {
     float x, y, tone, lx, ly;

@@ -9,7 +9,7 @@ namespace {
 // several cells close at the seam; a period too short for that has one unit.
 int whole_cells(int n, float size, int unit = 1) {
   const float units = static_cast<float>(n) / (size * static_cast<float>(unit));
-  return unit * std::max(1, static_cast<int>(units + 0.5f));
+  return unit * std::max(1, nearest(units));
 }
 
 void roughen(Rng& rng, Field& f, float chance) {

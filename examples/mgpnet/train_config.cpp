@@ -68,7 +68,7 @@ Entry number(std::string name, double TrainConfig::*field, double least, double 
 Entry text(std::string name,
            bool resume,
            std::string TrainConfig::*field,
-           std::vector<std::string> words = {}) {
+           const std::vector<std::string>& words = {}) {
   std::string allowed = words.empty() ? "any text" : "one of";
   for (const std::string& word : words) allowed += " " + word;
   return {std::move(name), resume,

@@ -116,7 +116,7 @@ Model Trainer::model() const {
 std::string Trainer::fingerprint() const {
   std::string text;
   for (const auto& [name, value] : entries(config_))
-    if (!may_change_on_resume(name)) text += name + " = " + value + "\n";
+    if (!may_change_on_resume(name)) text.append(name).append(" = ").append(value).append("\n");
   return text;
 }
 

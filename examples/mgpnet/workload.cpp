@@ -145,12 +145,14 @@ std::string joined(const std::vector<Shape>& shapes) {
 
 std::string input_shapes_of(const Node& node) {
   std::vector<Shape> shapes;
+  shapes.reserve(node.operands());
   for (size_t i = 0; i < node.operands(); ++i) shapes.push_back(node.inputs[i].shape());
   return joined(shapes);
 }
 
 std::string shapes_of(const std::vector<Desc>& values) {
   std::vector<Shape> shapes;
+  shapes.reserve(values.size());
   for (const Desc& v : values) shapes.push_back(v.shape);
   return joined(shapes);
 }

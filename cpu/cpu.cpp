@@ -108,11 +108,11 @@ bool processor_has(Isa isa) {
 
 void ask_for_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] int64_t bytes) {
 #if defined(__linux__)
-  constexpr uintptr_t kPage = 4096, kLargePage = 2 << 20;
-  const uintptr_t from = (reinterpret_cast<uintptr_t>(memory) + kPage - 1) / kPage * kPage,
-                  to = (reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes)) /
-                       kPage * kPage;
-  if (to >= from + kLargePage) madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+  constexpr int64_t kPage = 4096, kLargePage = 2 << 20;
+  char* start = static_cast<char*>(memory);
+  const int64_t before = -reinterpret_cast<intptr_t>(start) & (kPage - 1);
+  const int64_t pages = (bytes - before) / kPage * kPage;
+  if (pages >= kLargePage) madvise(start + before, static_cast<size_t>(pages), MADV_HUGEPAGE);
 #endif
 }
 

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #endif
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,15 @@
 #include <string>
 
 #include "cpu/kernel_table.h"
+#include "tensor/pack_weight.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace satin {
 
@@ -33,7 +43,8 @@ namespace cpu {
 
 namespace baseline {
 extern const KernelTable kKernels;
-}
+extern const Bf16Table kBf16Kernels;
+}  // namespace baseline
 #ifdef SATIN_HAVE_avx2
 namespace avx2 {
 extern const KernelTable kKernels;
@@ -44,6 +55,11 @@ namespace avx512 {
 extern const KernelTable kKernels;
 }
 #endif
+#ifdef SATIN_HAVE_amx
+namespace amx {
+extern const Bf16Table kBf16Kernels;
+}
+#endif
 
 namespace {
 
@@ -51,18 +67,33 @@ constexpr std::align_val_t kAlignment{64};
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa, const KernelTable& kernels) : isa_(isa), kernels_(kernels) {}
+  CpuBackend(Isa isa, const KernelTable& kernels, const Bf16Table* bf16 = nullptr)
+      : isa_(isa), kernels_(kernels), bf16_(bf16) {}
 
   std::string_view name() const override { return name_of(isa_); }
   int64_t scratch(const Call& call) const override {
-    const Kernel& kernel = kernels_[static_cast<int>(call.op)];
-    return kernel.scratch ? kernel.scratch(call) : 0;
+    const Kernel *f32 = &kernels_[static_cast<int>(call.op)], *bf16 = bf16_kernel(call);
+    int64_t bytes = 0;  // for the kernel's plain loops, too
+    for (const Kernel* kernel : {f32, bf16})
+      if (kernel && kernel->scratch) bytes = std::max(bytes, kernel->scratch(call));
+    return bytes;
   }
   Packing packing(const Call& call) const override {
-    const Kernel& kernel = kernels_[static_cast<int>(call.op)];
-    return kernel.packing ? kernel.packing(call) : Packing{};
+    const Kernel* bf16 = bf16_kernel(call);
+    const Kernel& kernel = bf16 ? *bf16 : kernels_[static_cast<int>(call.op)];
+    Packing packing = kernel.packing ? kernel.packing(call) : Packing{};
+    packing.bf16 = bf16 != nullptr;
+    return packing;
   }
-  void run(const Call& call) const override { kernels_[static_cast<int>(call.op)].run(call); }
+  void run(const Call& call) const override {
+    if (call.op == Op::pack_weight && call.as<PackWeightAttrs>().bf16) {
+      for (const Bf16Kernel& entry : *bf16_)
+        if (static_cast<int>(entry.op) == call.as<PackWeightAttrs>().op) entry.kernel.pack(call);
+      return;
+    }
+    const Kernel* bf16 = call.exec->plain ? nullptr : bf16_kernel(call);
+    (bf16 ? *bf16 : kernels_[static_cast<int>(call.op)]).run(call);
+  }
 
   void* allocate(int64_t bytes) const override {
     void* memory =
@@ -80,9 +111,29 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  /// The kernel for a call that asks for products in bf16; null: that of the row.
+  const Kernel* bf16_kernel(const Call& call) const {
+    if (!call.bf16 || !bf16_) return nullptr;
+    for (const Bf16Kernel& entry : *bf16_)
+      if (entry.op == call.op) return entry.takes(call) ? &entry.kernel : nullptr;
+    return nullptr;
+  }
+
   Isa isa_;
   const KernelTable& kernels_;
+  const Bf16Table* bf16_;  ///< null: products in bf16 are in f32
 };
+
+/// Asks Linux for the tiles' registers, which threads have on demand only.
+bool tiles_granted() {
+#if defined(__x86_64__) && defined(__linux__) && defined(SYS_arch_prctl)
+  constexpr int kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool granted = syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
 
 bool processor_has(Isa isa) {
   switch (isa) {
@@ -96,6 +147,13 @@ bool processor_has(Isa isa) {
       return processor_has(Isa::avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl");
+    case Isa::amx: {
+      unsigned a, b, c, d, a1;
+      return processor_has(Isa::avx512) && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+             (d >> 22 & 1) && (d >> 24 & 1) &&                             // amx-bf16, amx-tile
+             __get_cpuid_count(7, 1, &a1, &b, &c, &d) && (a1 >> 5 & 1) &&  // avx512-bf16
+             tiles_granted();
+    }
 #else
     default:
       return false;
@@ -117,8 +175,14 @@ void ask_for_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] int64_t
 }
 
 std::string_view name_of(Isa isa) {
-  constexpr std::string_view kNames[] = {"baseline", "avx2", "avx512"};
+  constexpr std::string_view kNames[] = {"baseline", "avx2", "avx512", "amx"};
   return kNames[static_cast<int>(isa)];
+}
+
+bool multiplies_in_bf16(Isa isa) { return isa == Isa::baseline || isa == Isa::amx; }
+
+std::string_view f32_path(std::string_view name) {
+  return name == name_of(Isa::amx) ? name_of(Isa::avx512) : name;
 }
 
 std::vector<Isa> available_isas() {
@@ -128,6 +192,9 @@ std::vector<Isa> available_isas() {
 #endif
 #ifdef SATIN_HAVE_avx512
   if (processor_has(Isa::avx512)) isas.push_back(Isa::avx512);
+#endif
+#ifdef SATIN_HAVE_amx
+  if (processor_has(Isa::amx)) isas.push_back(Isa::amx);
 #endif
   return isas;
 }
@@ -145,7 +212,7 @@ Isa default_isa() {
 }
 
 const Backend& backend(Isa isa) {
-  static const CpuBackend kBaseline(Isa::baseline, baseline::kKernels);
+  static const CpuBackend kBaseline(Isa::baseline, baseline::kKernels, &baseline::kBf16Kernels);
 #ifdef SATIN_HAVE_avx2
   static const CpuBackend kAvx2(Isa::avx2, avx2::kKernels);
   if (isa == Isa::avx2) return kAvx2;
@@ -153,6 +220,10 @@ const Backend& backend(Isa isa) {
 #ifdef SATIN_HAVE_avx512
   static const CpuBackend kAvx512(Isa::avx512, avx512::kKernels);
   if (isa == Isa::avx512) return kAvx512;
+#endif
+#ifdef SATIN_HAVE_amx
+  static const CpuBackend kAmx(Isa::amx, avx512::kKernels, &amx::kBf16Kernels);
+  if (isa == Isa::amx) return kAmx;
 #endif
   if (isa != Isa::baseline) throw Error(cat(name_of(isa), " is not compiled into this binary"));
   return kBaseline;

@@ -10,9 +10,17 @@
 
 namespace satin::cpu {
 
-enum class Isa : uint8_t { baseline, avx2, avx512 };
+/// amx: what avx512 does, and products in bf16 (Options::precision) on the matrix unit.
+enum class Isa : uint8_t { baseline, avx2, avx512, amx };
 
 std::string_view name_of(Isa isa);
+
+/// Whether a path has kernels with products in bf16 (tensor/precision.h): amx, and baseline their
+/// scalar twin, to compare with.  avx2 and avx512 would only be slower than in f32: they use that.
+bool multiplies_in_bf16(Isa isa);
+
+/// Whose f32 kernels a path runs, by name: avx512's for amx, else its own.  Same name, same bits.
+std::string_view f32_path(std::string_view name);
 
 /// The paths that are compiled in and that this processor can run, slowest first.
 std::vector<Isa> available_isas();

@@ -1,4 +1,5 @@
-// The table of kernels of one instruction set, filled from tensor/ops.def.
+// The tables of kernels of one instruction set: one entry per row of tensor/ops.def, and those for
+// products in bf16.
 #pragma once
 
 #include <array>
@@ -15,5 +16,14 @@ struct Kernel {
 };
 
 using KernelTable = std::array<Kernel, kOpCount>;
+
+/// A kernel whose products are in bf16; other calls than it takes go to the kernel of the row.
+struct Bf16Kernel {
+  Op op;
+  bool (*takes)(const Call& call);  ///< from shapes and attributes alone
+  Kernel kernel;
+};
+
+using Bf16Table = std::array<Bf16Kernel, 6>;
 
 }  // namespace satin::cpu

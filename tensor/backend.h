@@ -62,7 +62,8 @@ struct Call {
   void* scratch;  ///< as many bytes as scratch(call) asked for, 64-byte aligned
   const Exec* exec;
   const View* packed =
-      nullptr;  ///< the weights as packing(call) wanted them; null: only as they are
+      nullptr;        ///< the weights as packing(call) wanted them; null: only as they are
+  bool bf16 = false;  ///< products may round what they multiply to bf16; sums stay f32
 
   template <class A>
   A as() const {
@@ -74,8 +75,9 @@ struct Call {
 /// `form`, never on the size of pictures, so that all Programs of a model share packed weights.
 struct Packing {
   int form = 0;
-  int64_t elements = 0;  ///< of the dtype it computes in; 0: it takes them as they are
+  int64_t elements = 0;  ///< of the node's dtype; 0: it takes them as they are
   uint32_t inputs = 0;   ///< bit i: input i is among the weights
+  bool bf16 = false;     ///< for products in bf16
 
   bool reads(size_t i) const { return inputs >> i & 1; }
 };

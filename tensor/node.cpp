@@ -43,7 +43,7 @@ std::vector<std::byte> bytes_of(const std::vector<double>& values, Convert conve
   return bytes;
 }
 
-NodePtr copy_of(const Node& node, Tensors inputs, bool packed) {
+std::shared_ptr<Node> copy_of(const Node& node, Tensors inputs, bool packed) {
   auto copy = std::make_shared<Node>();
   copy->id = next_id();
   copy->op = node.op;
@@ -51,6 +51,7 @@ NodePtr copy_of(const Node& node, Tensors inputs, bool packed) {
   copy->inputs = std::move(inputs);
   copy->outputs = node.outputs;
   copy->packed = packed;
+  copy->bf16 = node.bf16;
   copy->module = node.module;
   return copy;
 }
@@ -124,6 +125,12 @@ NodePtr with_inputs(const Node& node, Tensors inputs) {
 
 NodePtr with_packed(const Node& node, Tensors inputs) {
   return copy_of(node, std::move(inputs), true);
+}
+
+NodePtr with_bf16(const Node& node, Tensors inputs) {
+  const std::shared_ptr<Node> copy = copy_of(node, std::move(inputs), node.packed);
+  copy->bf16 = true;
+  return copy;
 }
 
 Tensors outputs_of(const NodePtr& node) {

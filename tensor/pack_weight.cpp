@@ -12,7 +12,7 @@ Packing packing_of(const Node& node, const Backend& backend) {
   std::vector<View> in, out;
   for (const Tensor& x : node.inputs) in.push_back({nullptr, x.shape(), x.dtype()});
   for (const Desc& y : node.outputs) out.push_back({nullptr, y.shape, y.dtype});
-  return backend.packing({node.op, &node.attrs, in, out, nullptr, nullptr});
+  return backend.packing({node.op, &node.attrs, in, out, nullptr, nullptr, nullptr, node.bf16});
 }
 
 }  // namespace
@@ -39,8 +39,8 @@ Tensors pack_weights(const Tensors& outputs, const Backend& backend) {
     }
     const ModuleScope scope(*node);
     Tensors more = inputs;
-    more.push_back(
-        pack_weight(weights, {static_cast<int>(node->op), packing.form, packing.elements}));
+    more.push_back(pack_weight(
+        weights, {static_cast<int>(node->op), packing.form, packing.elements, packing.bf16}));
     return outputs_of(with_packed(*node, std::move(more)));
   });
 }

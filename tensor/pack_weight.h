@@ -9,6 +9,8 @@ struct PackWeightAttrs {
   int op;            ///< whose kernel reads the result
   int form;          ///< which of that kernel's layouts (Packing::form)
   int64_t elements;  ///< of the result
+  int64_t bf16 = 0;  ///< 1: holds bf16, whatever the dtype of the result says; a whole word, as
+                     ///< attributes are compared byte by byte and padding would differ
 };
 
 /// The weights of an operation in the order in which a backend's kernel reads them

@@ -270,8 +270,8 @@ class Planner {
     for (const int v : s_.steps[i].out)
       out.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
     const View* packed = node(i).packed ? &in.back() : nullptr;
-    const int64_t bytes = backend_.scratch(
-        {node(i).op, &node(i).attrs, operands(in, node(i)), out, nullptr, nullptr, packed});
+    const int64_t bytes = backend_.scratch({node(i).op, &node(i).attrs, operands(in, node(i)), out,
+                                            nullptr, nullptr, packed, node(i).bf16});
     return bytes > 0 ? new_buffer(bytes, i, label_of(i) + " scratch") : -1;
   }
 

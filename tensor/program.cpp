@@ -14,6 +14,7 @@ Schedule schedule_of(const Tensors& outputs, const Options& options, const Backe
   for (const Alias& a : options.alias) all.push_back(a.updated);
   all = lower(all, options.fuse, backend);
   if (options.pieces) all = in_pieces(all);
+  all = in_precision(all, options.precision);
   if (backend && options.pack) all = pack_weights(all, *backend);
   std::map<const Node*, Tensor> hoisted;
   if (options.hoist) {
@@ -102,7 +103,7 @@ void Program::run(const Exec& exec) {
   for (const Step& step : steps_) {
     const auto start = exec.profiler ? Clock::now() : Clock::time_point{};
     backend_.run({step.node->op, &step.node->attrs, operands(step.in, *step.node), step.out,
-                  step.scratch, &exec, step.packed});
+                  step.scratch, &exec, step.packed, step.node->bf16});
     if (exec.profiler) {
       const std::chrono::duration<double> seconds = Clock::now() - start;
       exec.profiler->step(*step.node, seconds.count());

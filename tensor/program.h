@@ -1,7 +1,7 @@
 // Program: outputs compiled for a backend, run as often as you like.
 //
-//   build -> grad -> lower -> pieces -> pack -> hoist -> linearize -> delay -> recompute -> plan
-//   -> run, run, run ...
+//   build -> grad -> lower -> pieces -> precision -> pack -> hoist -> linearize -> delay
+//   -> recompute -> plan -> run, run, run ...
 //
 // Everything that can fail fails in the constructor.
 #pragma once
@@ -13,6 +13,7 @@
 
 #include "tensor/backend.h"
 #include "tensor/plan.h"
+#include "tensor/precision.h"
 #include "tensor/store.h"
 
 namespace satin {
@@ -25,8 +26,9 @@ struct Options {
   bool pieces = true;             ///< compute images that are read once by bands of rows
   bool hoist = true;              ///< compute once what no input and no run changes
   bool recompute = true;          ///< compute late or again what would have to be kept for long
-  int64_t max_bytes = 0;          ///< compute more again to stay within this many bytes in all, and
-                                  ///< refuse what cannot; 0: no limit
+  Precision precision = Precision::f32;  ///< of products (tensor/precision.h)
+  int64_t max_bytes = 0;  ///< compute more again to stay within this many bytes in all, and
+                          ///< refuse what cannot; 0: no limit
 };
 
 /// The limit of Options::max_bytes cannot be met.  `needed` is the smallest limit that would do.

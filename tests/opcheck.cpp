@@ -15,6 +15,7 @@
 #include "tensor/broadcast.h"
 #include "tensor/cost.h"
 #include "tensor/permute.h"
+#include "tensor/precision.h"
 #include "tensor/reshape.h"
 #include "tensor/slice.h"
 
@@ -88,6 +89,13 @@ class Function {
   double step_;
 };
 
+/// The instruction sets with f32 and f64 kernels of their own; amx runs avx512's.
+std::vector<cpu::Isa> own_kernels() {
+  std::vector<cpu::Isa> isas = cpu::available_isas();
+  std::erase(isas, cpu::Isa::amx);
+  return isas;
+}
+
 class Checker {
  public:
   Checker(const Case& c, CaseName name) : c_(c), name_(std::move(name)), random_(name_.seed) {}
@@ -105,6 +113,7 @@ class Checker {
       forward(t);
       views(t);
     }
+    products_in_bf16();
     name_.dtype = DType::f64;
     if (info(name_.row).rule == RuleKind::none) return;  // adam_update: nothing to differentiate
     if (!c_.smooth) return;
@@ -146,7 +155,7 @@ class Checker {
     const Tensors leaves = leaves_of(x, t), outputs = c_.build(leaves);
     check_shapes(outputs, expected, t);
     check_example(x, expected);
-    for (const cpu::Isa isa : cpu::available_isas()) {
+    for (const cpu::Isa isa : own_kernels()) {
       for (const bool plain : {false, true}) {
         name_.path = cat(cpu::name_of(isa), plain ? " plain" : "");
         const Backend& backend = cpu::backend(isa);
@@ -284,6 +293,96 @@ class Checker {
     }
   }
 
+  // --- products in bf16 --------------------------------------------------------------------------
+
+  /// Sums of products, element by element: both operands are off by u = 2^-8 of themselves at most,
+  /// so the sum by 2u + u^2 of the sum of their sizes.
+  static constexpr double kUnit = 0x1p-8, kBf16Sum = 2 * kUnit + kUnit * kUnit;
+
+  /// Composites, NMSE.  Rounding errors are independent of each other and, as those of numbers in
+  /// one binade, of mean square u^2 / 3 at most.  A product meets two: of its right side, which is
+  /// a weight, and of its left side, which goes the same way through all that follows.  So NMSE is
+  /// twice what the weights cost when they alone are off at random by that much, however well or
+  /// badly the case is conditioned: that is what the oracle is asked, in f64.  The square of one
+  /// such error has 0.9 of its mean as standard deviation: n values may have three of 0.9 / sqrt(n)
+  /// more than the mean.
+  double bf16_nmse(const Arrays& x, const Arrays& expected, size_t output) {
+    constexpr int kDraws = 16;
+    Random random(name_.seed);
+    double sum = 0;
+    for (int k = 0; k < kDraws; ++k) {
+      Arrays off = x;
+      for (size_t i = 1; i < off.size(); ++i)
+        for (double& value : off[i].data) value *= 1 + random.uniform(-kUnit, kUnit);
+      sum +=
+          error_of({Bound::nmse, 0}, expected[output].data, c_.oracle(off)[output].data, nullptr);
+    }
+    return 2 * sum / kDraws * (1 + 2.7 / std::sqrt(expected[output].data.size()));
+  }
+
+  void products_in_bf16() {
+    std::vector<Bytes> bytes;
+    const Arrays x = rounded(draw(c_, name_.seed), DType::f32, bytes);
+    const Tensors leaves = leaves_of(x, DType::f32);
+    const Build build = [this](const Tensors& t) {
+      return in_precision(lower(c_.build(t), true), Precision::bf16);
+    };
+    const Tensors outputs = build(leaves);
+    bool any = false;
+    for (const NodePtr& node : nodes_of(outputs)) any |= node->op == name_.row && node->bf16;
+    if (!any) return;
+    const Arrays expected = c_.oracle(x);
+    Arrays sizes = x;
+    for (Array& a : sizes)
+      for (double& value : a.data) value = std::abs(value);
+    sizes = c_.oracle(sizes);
+    const bool composed = info(name_.row).kind == OpKind::composite && !c_.exact;
+    std::vector<double> nmse;
+    for (size_t o = 0; composed && o < expected.size(); ++o)
+      nmse.push_back(bf16_nmse(x, expected, o));
+    for (const cpu::Isa isa : cpu::available_isas()) {
+      if (!cpu::multiplies_in_bf16(isa)) continue;
+      name_.path = cat(cpu::name_of(isa), " bf16");
+      const Backend& backend = cpu::backend(isa);
+      const auto y = run_program(outputs, leaves, bytes, backend);
+      for (size_t o = 0; o < expected.size(); ++o) {
+        const std::vector<double> values = decode(y[o], DType::f32);
+        if (composed) {
+          const double error = error_of({Bound::nmse, 0}, expected[o].data, values, nullptr);
+          compare(name_, "forward", error, nmse[o], values.size());
+          continue;
+        }
+        double worst = 0;
+        for (size_t i = 0; i < values.size(); ++i) {
+          const double error = std::abs(values[i] - expected[o].data[i]);
+          const double ratio = error == 0 ? 0 : error / sizes[o].data[i];
+          worst = std::max(worst, std::isfinite(ratio) ? ratio : 1);
+        }
+        compare(name_, "forward", worst, kBf16Sum, values.size());
+      }
+      memory(outputs, leaves, bytes, backend, {}, y);
+      const std::string fault = testing::fault_with_weights(build, leaves, bytes, backend, {}, y);
+      if (!fault.empty()) fails(name_, "weights", fault);
+      threads(outputs, leaves, bytes, backend, y);
+      if (c_.exact) exact_in_bf16(build, backend);
+    }
+    name_.path.clear();
+  }
+
+  void exact_in_bf16(const Build& build, const Backend& backend) {
+    std::vector<Bytes> bytes;
+    const Arrays x = rounded(draw(c_, name_.seed, Draw::integers), DType::f32, bytes);
+    const Arrays expected = c_.oracle(x);
+    const Tensors leaves = leaves_of(x, DType::f32), outputs = build(leaves);
+    const auto y = run_program(outputs, leaves, bytes, backend);
+    for (size_t o = 0; o < expected.size(); ++o) {
+      const std::vector<double> values = decode(y[o], DType::f32);
+      double differing = 0;
+      for (size_t i = 0; i < values.size(); ++i) differing += !(values[i] == expected[o].data[i]);
+      compare(name_, "exact", differing, 0, values.size());
+    }
+  }
+
   // --- views -------------------------------------------------------------------------------------
 
   /// x as a view or copy of `stored`, built so that kernels meet odd strides and addresses.
@@ -359,7 +458,7 @@ class Checker {
       }
       for (const Array& a : x) bytes.push_back(encode(a.data, t));
       const Tensors leaves = leaves_of(x, t);
-      for (const cpu::Isa isa : cpu::available_isas()) {
+      for (const cpu::Isa isa : own_kernels()) {
         const Backend& backend = cpu::backend(isa);
         const auto y = run_program(c_.build(leaves), leaves, bytes, backend);
         const auto seen = run_program(c_.build(revealed), stored_leaves, stored_bytes, backend);

@@ -135,6 +135,7 @@ void print_ops(const std::vector<OpRow>& rows,
 
 void run_bench(const BenchOptions& options, const Globals& globals) {
   const bool train = options.what == "train";
+  if (train) require_f32(globals);
   const std::string size = options.size.empty() ? (train ? "128x128" : "512x384") : options.size;
   const PictureSize picture = parse_picture_size(size).value();
   const int batch = options.batch > 0 ? options.batch : train ? 8 : 1;
@@ -151,20 +152,20 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
   // Bandwidth is measured beside the finished runs of --what ops.
   const int64_t beside = bytes_beside_plan(workload) + (options.what == "ops" ? kTriadBytes : 0);
   const satin::Options planning =
-      options_of(workload, !globals.no_fuse, left_for_plan(globals, beside));
+      options_of(workload, !globals.no_fuse, left_for_plan(globals, beside), precision_of(globals));
   require_memory(globals,
                  satin::plan_of(workload.outputs, backend, planning).total_bytes() + beside,
                  "the runs", "bench");
   satin::ThreadPool pool(globals.threads);
   const satin::cpu::Isa isa = satin::cpu::default_isa();
-  double peak = peak_gflops(isa, pool);
+  double peak = peak_gflops(isa, pool, precision_of(globals));
   satin::Program program(workload.outputs, backend, planning);
   fill(program, workload, globals.seed);
   OpTimes times;
   const Timing timing = measure(program, workload, globals, pool, options.repeat, times);
   const int64_t rss = peak_rss(), planned = program.plan().total_bytes();
   // The processor may have been busy or cool the first time: the better of before and after.
-  peak = std::max(peak, peak_gflops(isa, pool));
+  peak = std::max(peak, peak_gflops(isa, pool, precision_of(globals)));
 
   if (options.what == "ops") {
     std::vector<OpRow> rows = op_rows(program.plan(), workload);
@@ -185,7 +186,7 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
                {"batch", batch},
                {"device", "cpu"},
                {"isa", satin::cpu::name_of(isa)},
-               {"precision", "f32"},
+               {"precision", precision_of(globals) == satin::Precision::bf16 ? "bf16" : "f32"},
                {"threads", globals.threads},
                {"median_s", rounded(timing.median)},
                {"min_s", rounded(timing.min)},
@@ -198,12 +199,13 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
     return;
   }
   print(fmt::format(
-      "{} {} batch {}, f32, {}\n"
+      "{} {} batch {}, {}, {}\n"
       "time     median {:.4f} s, minimum {:.4f} s of {} runs\n"
       "speed    {:.1f} GFLOP/s, {:.1f} % of the {:.1f} GFLOP/s measured in this run\n"
       "memory   planned {} ({} bytes), actual peak of the process {} ({} bytes)\n",
-      options.what, size, batch, device_name(globals), timing.median, timing.min, options.repeat,
-      gflops, 100 * gflops / peak, peak, size_text(planned), planned, size_text(rss), rss));
+      options.what, size, batch, precision_of(globals) == satin::Precision::bf16 ? "bf16" : "f32",
+      device_name(globals), timing.median, timing.min, options.repeat, gflops, 100 * gflops / peak,
+      peak, size_text(planned), planned, size_text(rss), rss));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "cpu/thread_pool.h"
 #include "tensor/backend.h"
+#include "tensor/precision.h"
 
 namespace CLI {
 class App;
@@ -69,6 +70,10 @@ struct Globals {
 /// The backend that --device names.
 /// errors: Failure(kDevice) when this binary or machine lacks it
 const satin::Backend& backend_of(const Globals& globals);
+/// What --precision asks of a Program.
+satin::Precision precision_of(const Globals& globals);
+/// errors: Failure(kDevice) for another precision
+void require_f32(const Globals& globals);
 /// "cpu (avx2), 2 threads"
 std::string device_name(const Globals& globals);
 /// Says once, on stderr, which device `auto` chose.

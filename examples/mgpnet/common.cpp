@@ -34,14 +34,24 @@ const satin::Backend& backend_of(const Globals& globals) {
   if (globals.device.starts_with("cuda"))
     throw Failure(kDevice, "no CUDA device", "--device " + globals.device,
                   "this binary is built without CUDA; use --device cpu or auto");
-  if (globals.precision == "tf32" || globals.precision == "bf16")
-    throw Failure(kDevice, "precision not available", "--precision " + globals.precision,
-                  "the CPU computes in f32 only so far; use --precision f32 or auto");
+  if (globals.precision == "tf32")
+    throw Failure(kDevice, "precision not available", "--precision tf32",
+                  "the CPU computes in f32 and bf16; use --precision f32, bf16 or auto");
   try {
     return satin::cpu::backend();
   } catch (const satin::Error& e) {
     throw Failure(kDevice, "no such instruction set", "SATIN_ISA", e.what());
   }
+}
+
+satin::Precision precision_of(const Globals& globals) {
+  return globals.precision == "bf16" ? satin::Precision::bf16 : satin::Precision::f32;
+}
+
+void require_f32(const Globals& globals) {
+  if (precision_of(globals) != satin::Precision::f32)
+    throw Failure(kDevice, "precision not available", "--precision " + globals.precision,
+                  "training computes in f32 only so far; use --precision f32 or auto");
 }
 
 std::string device_name(const Globals& globals) {

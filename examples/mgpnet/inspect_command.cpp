@@ -32,6 +32,7 @@ Workload workload_of(const InspectOptions& options, const Globals& globals) {
   const PictureSize size =
       parse_picture_size(options.size.empty() ? standard : options.size).value();
   const int batch = options.batch > 0 ? options.batch : options.train ? 8 : 1;
+  if (options.train) require_f32(globals);
   Workload workload = make_workload({.config = variant(options.variant).value(),
                                      .width = size.width,
                                      .height = size.height,
@@ -54,8 +55,9 @@ void inspect_model(const InspectOptions& options) {
 
 void inspect_plan(const InspectOptions& options, const Globals& globals) {
   const Workload workload = workload_of(options, globals);
-  const satin::Plan plan = plan_of(workload, backend_of(globals), !globals.no_fuse,
-                                   left_for_plan(globals, bytes_beside_plan(workload)));
+  const satin::Plan plan =
+      plan_of(workload, backend_of(globals), !globals.no_fuse,
+              left_for_plan(globals, bytes_beside_plan(workload)), precision_of(globals));
   if (!options.svg.empty()) {
     const std::string svg = satin::draw(plan);
     satin::write_file(options.svg, {reinterpret_cast<const uint8_t*>(svg.data()), svg.size()});
@@ -86,7 +88,7 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
   const satin::Backend& backend = backend_of(globals);
   const int64_t beside = bytes_beside_plan(workload);
   const satin::Options planning =
-      options_of(workload, !globals.no_fuse, left_for_plan(globals, beside));
+      options_of(workload, !globals.no_fuse, left_for_plan(globals, beside), precision_of(globals));
   const satin::Plan plan = satin::plan_of(workload.outputs, backend, planning);
   OpsReport report{.rows = op_rows(plan, workload),
                    .parameters = workload.parameters.size(),
@@ -98,7 +100,7 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
     require_memory(globals, plan.total_bytes() + beside, "the runs", "inspect --size");
     announce_device(globals);
     satin::ThreadPool pool(globals.threads);
-    report.peak_gflops = peak_gflops(satin::cpu::default_isa(), pool);
+    report.peak_gflops = peak_gflops(satin::cpu::default_isa(), pool, precision_of(globals));
     satin::Program program(workload.outputs, backend, planning);
     fill(program, workload, globals.seed);
     OpTimes times;
@@ -129,7 +131,7 @@ const satin::Backend& named_backend(const std::string& name) {
     throw Failure(kDevice, "no CUDA device", "--compare-devices " + name,
                   "this binary is built without CUDA; instruction sets of the CPU can be compared, "
                   "such as baseline,avx2");
-  for (const char* isa : {"avx2", "avx512"})
+  for (const char* isa : {"avx2", "avx512", "amx"})
     if (name == isa)
       throw Failure(kDevice, "instruction set not available", "--compare-devices " + name,
                     "this binary or processor lacks it; mgpnet devices lists what there is");

@@ -17,6 +17,7 @@ using satin::cpu::Isa;
 
 constexpr int kTurns = 8;
 constexpr int64_t kRounds = 400'000;  // some milliseconds
+constexpr int64_t kTileRounds = 100'000;
 // Latency 4 times two units is 8 chains in flight; 12 leave room for wider machines and fit 16
 // registers.
 constexpr int kChains = 12;
@@ -73,19 +74,38 @@ void chains_baseline() {
 }
 #undef MGPNET_CHAINS
 
+// Tiles of 16 x 32 by 32 x 16; the assembler needs no flags for them.  What is multiplied is 0.
+void chains_amx() {
+  struct alignas(64) {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } const config;
+  asm volatile("ldtilecfg %0" ::"m"(config));
+  for (int64_t r = 0; r < kTileRounds; ++r)
+    asm volatile(
+        "tdpbf16ps %%tmm6, %%tmm4, %%tmm0\n\ttdpbf16ps %%tmm7, %%tmm4, %%tmm1\n\t"
+        "tdpbf16ps %%tmm6, %%tmm5, %%tmm2\n\ttdpbf16ps %%tmm7, %%tmm5, %%tmm3" ::);
+  asm volatile("tilerelease" ::);
+}
+
 struct Chains {
   void (*run)();
-  int flops;  // of one step of one chain
+  double flops;  // of one run
 };
 
-Chains chains_of(Isa isa) {
+Chains chains_of(Isa isa, bool bf16) {
+  const auto of_lanes = [](int flops) { return static_cast<double>(flops * kChains * kRounds); };
+  if (bf16 && isa == Isa::amx)
+    return {&chains_amx, 4.0 * 2 * 16 * 16 * 32 * static_cast<double>(kTileRounds)};
   switch (isa) {
+    case Isa::amx:
     case Isa::avx512:
-      return {&chains_avx512, 32};
+      return {&chains_avx512, of_lanes(32)};
     case Isa::avx2:
-      return {&chains_avx2, 16};
+      return {&chains_avx2, of_lanes(16)};
     default:
-      return {&chains_baseline, 4};
+      return {&chains_baseline, of_lanes(4)};
   }
 }
 
@@ -94,7 +114,7 @@ Chains chains_of(Isa isa) {
 // Elsewhere the compiler chooses the instructions; without fast-math it cannot merge the rounds.
 struct Chains {
   void (*run)();
-  int flops;
+  double flops;
 };
 
 volatile float g_half = 0.5f, g_one = 1.0f, g_sink;
@@ -112,14 +132,16 @@ void chains_portable() {
   g_sink = sum;
 }
 
-Chains chains_of(Isa) { return {&chains_portable, 8}; }
+Chains chains_of(Isa, bool) {
+  return {&chains_portable, 8.0 * kChains * static_cast<double>(kRounds)};
+}
 
 #endif
 
 }  // namespace
 
-double peak_gflops(Isa isa, satin::ThreadPool& pool) {
-  Chains chains = chains_of(isa);
+double peak_gflops(Isa isa, satin::ThreadPool& pool, satin::Precision precision) {
+  Chains chains = chains_of(isa, precision == satin::Precision::bf16);
   double best = 1e9;
   for (int turn = 0; turn < kTurns; ++turn) {
     const auto start = std::chrono::steady_clock::now();
@@ -128,7 +150,7 @@ double peak_gflops(Isa isa, satin::ThreadPool& pool) {
         &chains);
     best = std::min(best, seconds_since(start));
   }
-  return 1e-9 * chains.flops * kChains * static_cast<double>(kRounds) * pool.threads() / best;
+  return 1e-9 * chains.flops * pool.threads() / best;
 }
 
 double triad_bandwidth(satin::ThreadPool& pool, int64_t bytes) {

@@ -4,12 +4,16 @@
 #pragma once
 
 #include "cpu/cpu.h"
+#include "tensor/precision.h"
 
 namespace mgpnet {
 
 /// GFLOP/s (a multiply-add is two) of independent f32 multiply-adds in registers, the best of some
-/// turns of a few milliseconds.  baseline has no fused ones: as many products as sums.
-double peak_gflops(satin::cpu::Isa isa, satin::ThreadPool& pool);
+/// turns of a few milliseconds.  baseline has no fused ones: as many products as sums.  In bf16 on
+/// amx: of products of tiles in the matrix unit.
+double peak_gflops(satin::cpu::Isa isa,
+                   satin::ThreadPool& pool,
+                   satin::Precision precision = satin::Precision::f32);
 
 /// GB/s of a = b + s c on vectors of `bytes` in all: two read, one written.  Needs that memory, so
 /// measure the memory of what you compare first.

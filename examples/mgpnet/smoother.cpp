@@ -37,7 +37,10 @@ int64_t Smoother::needed_bytes(int width, int height, int channels) const {
     Parameters parameters = network_parameters(config_);
     const Tensor y = network(parameters, picture_input(w, h), config_)[0];
     planned_bytes_ =
-        plan_of({y}, backend_, {.fuse = !globals_.no_fuse, .max_bytes = limit}).total_bytes();
+        plan_of(
+            {y}, backend_,
+            {.fuse = !globals_.no_fuse, .precision = precision_of(globals_), .max_bytes = limit})
+            .total_bytes();
     planned_width_ = w, planned_height_ = h, planned_within_ = limit;
   }
   return planned_bytes_ + beside;
@@ -57,9 +60,11 @@ void Smoother::compile(int width, int height) {
   input_ = picture_input(width, height);
   output_ = network(parameters_, input_, config_)[0];
   try {
-    program_ = std::make_unique<Program>(
-        Tensors{output_}, backend_,
-        Options{.store = &store_, .fuse = !globals_.no_fuse, .max_bytes = planned_within_});
+    program_ = std::make_unique<Program>(Tensors{output_}, backend_,
+                                         Options{.store = &store_,
+                                                 .fuse = !globals_.no_fuse,
+                                                 .precision = precision_of(globals_),
+                                                 .max_bytes = planned_within_});
   } catch (const Error& e) {
     // The graph has been built and checked: only memory can be lacking (ulimit, overcommit off).
     throw Failure(kMemory, "not enough memory", cat(width, " x ", height, " pixels"), e.what());

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "cpu/cpu.h"
 #include "mgpnet/image_io.h"
 #include "nn/container.h"
 #include "nn/text.h"
@@ -43,6 +44,7 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
   target_ = satin::input(batch);
   step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
                     config.clip);
+  require_f32(globals);
   // Two batches of two pictures: the one that runs and the one that is read meanwhile.
   const int64_t batches = 4 * input_.size() * static_cast<int64_t>(sizeof(float));
   // Weights and two moments as sections of a state, once more packed, and one copy on the way.
@@ -126,7 +128,7 @@ std::vector<uint8_t> Trainer::save_state() const {
   };
   const Section sections[] = {
       text_section("config", fingerprint()),
-      text_section("instruction set", backend_.name()),
+      text_section("instruction set", satin::cpu::f32_path(backend_.name())),
       integer_section("iteration", iteration_),
       integer_section("skipped", skipped_),
       values_section<double>("best psnr", std::span<const double>(&best_, 1)),
@@ -160,9 +162,9 @@ void Trainer::load_state(const std::string& path) {
   program_->write<float>(step_.steps, std::span<const float>(steps));
   if (next_.valid()) next_.get();
   next_ = {};
-  if (map.text("instruction set") != backend_.name())
+  if (map.text("instruction set") != satin::cpu::f32_path(backend_.name()))
     warn(cat("the state was computed with ", map.text("instruction set"),
-             ", this run goes on with ", backend_.name(),
+             ", this run goes on with ", satin::cpu::f32_path(backend_.name()),
              ": the result will differ in the last bits"));
 }
 

@@ -108,12 +108,13 @@ Schedule schedule_of(const Workload& w, bool fuse) {
   return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse, .hoist = false});
 }
 
-Options options_of(const Workload& w, bool fuse, int64_t max_bytes) {
-  return {.alias = w.alias, .fuse = fuse, .max_bytes = max_bytes};
+Options options_of(const Workload& w, bool fuse, int64_t max_bytes, Precision precision) {
+  return {.alias = w.alias, .fuse = fuse, .precision = precision, .max_bytes = max_bytes};
 }
 
-Plan plan_of(const Workload& w, const Backend& backend, bool fuse, int64_t max_bytes) {
-  return satin::plan_of(w.outputs, backend, options_of(w, fuse, max_bytes));
+Plan plan_of(
+    const Workload& w, const Backend& backend, bool fuse, int64_t max_bytes, Precision precision) {
+  return satin::plan_of(w.outputs, backend, options_of(w, fuse, max_bytes, precision));
 }
 
 void OpTimes::step(const Node&, double seconds) {

@@ -60,11 +60,15 @@ std::vector<OpRow> op_rows(const satin::Plan& plan, const Workload& workload);
 /// The steps of a run before they are given memory, and the plan that a Program would make, without
 /// its memory.
 satin::Schedule schedule_of(const Workload& workload, bool fuse);
-satin::Options options_of(const Workload& workload, bool fuse, int64_t max_bytes = 0);
+satin::Options options_of(const Workload& workload,
+                          bool fuse,
+                          int64_t max_bytes = 0,
+                          satin::Precision precision = satin::Precision::f32);
 satin::Plan plan_of(const Workload& workload,
                     const satin::Backend& backend,
                     bool fuse,
-                    int64_t max_bytes = 0);
+                    int64_t max_bytes = 0,
+                    satin::Precision precision = satin::Precision::f32);
 
 /// Collects times; one entry per row of op_rows.
 class OpTimes : public satin::Profiler {

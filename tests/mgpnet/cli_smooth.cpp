@@ -76,7 +76,7 @@ TEST_CASE("smooth: every kind of failure has its exit code") {
   check_error(run({"smooth", a, "-o", out, "-m", dir / "text.png"}), 5, "text.png");
   check_error(smooth({a, "-o", out, "--device", "cuda"}), 6, "CUDA");
   check_error(smooth({a, "-o", out, "--device", "cuda:3"}), 6, "CUDA");
-  check_error(smooth({a, "-o", out, "--precision", "bf16"}), 6, "f32");
+  check_error(smooth({a, "-o", out, "--precision", "tf32"}), 6, "f32");
   check_error(smooth({a, "-o", out, "--max-mem", "1M"}), 7, "smallest limit");
   CHECK(!exists(out));
 }

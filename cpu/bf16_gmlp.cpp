@@ -1,0 +1,358 @@
+// The multi-axis gMLP with products in bf16; read cpu/multi_axis_gmlp.cpp first.
+//
+// Rows go through in chunks of two tiles or four.  Only what a product reads is rounded, where it
+// is produced: the normalized rows, u, LN(b) (in pairs of pixels: it is the right side of P's
+// product) and the gate.  u and gate lie side by side, as W2 over Wo W2 wants them.
+#include "cpu/bf16.h"
+#include "cpu/multi_axis_gmlp.h"
+
+namespace satin::cpu::SATIN_ISA::bf16 {
+namespace {
+
+constexpr int64_t kGroupRows = 2 * kSide;
+
+/// Rows that go from one product to the next together: few enough to stay in the L1 cache, enough
+/// for vectors to work on some while the matrix unit is at the others.
+int64_t chunk_rows(int64_t b) { return b <= 64 ? 2 * kGroupRows : kGroupRows; }
+
+/// gelu for what is about to be rounded to bf16: like vmath::gelu, with Phi(-z) as the square of a
+/// polynomial of degree 4.  Error <= 1.9e-4 |x|, a tenth of what rounding may add.
+SATIN_INLINE F coarse_gelu(F x) {
+  const F z = vmath::at_most(vmath::absolute(x), 4.5f);
+  const F p = vmath::at_least(vmath::polynomial(z, 0.7069773f, -0.278420269f, -0.0721621066f,
+                                                0.0478378646f, -0.00586659461f),
+                              0.0f);
+  return vmath::at_least(x, 0.0f) - z * (p * p);
+}
+
+/// The right side of a product and its bias.
+struct Right {
+  int64_t depth, cols;  ///< padded
+  Half* elements;
+  float* bias;
+
+  Right() = default;
+  Right(Memory& from, int64_t k, int64_t n)
+      : depth(up_to(k, kDepth)),
+        cols(up_to(n, kSide)),
+        elements(from.take<Half>(depth * cols)),
+        bias(from.take<float>(cols)) {}
+};
+
+/// The weights of a branch as its products want them; layer norms' affine parts are folded in.
+struct Weights {
+  Right w1, ab, out;                   ///< ab: the halves of Wi side by side, padded
+  float *gate_gamma, *gate_beta, *pb;  ///< pb + 1
+  Half* p;                             ///< rows of whole steps, whole tiles of them
+
+  Weights() = default;
+  Weights(const Branch<float>& w, Memory& from)
+      : w1(from, w.c, w.b),
+        ab(from, w.b, 2 * up_to(w.b, kSide)),
+        out(from, 2 * up_to(w.b, kDepth), w.c),
+        gate_gamma(from.take<float>(w1.cols)),
+        gate_beta(from.take<float>(w1.cols)),
+        pb(from.take<float>(w.pixels)),
+        p(from.take<Half>(up_to(w.pixels, kGroupRows) * up_to(w.pixels, kDepth))) {}
+
+  void pack(const Branch<float>& w) const {
+    fold(w1, w.w1 + w.b0, 2 * w.c, w.c, w.b, w.b1 + w.b0, w.norm_gamma, w.norm_beta);
+    for (const int64_t half : {0, 1}) {
+      Right to = ab;
+      to.cols = w1.cols;
+      to.elements += half * ab.depth * w1.cols;
+      to.bias += half * w1.cols;
+      fold(to, w.wi + half * w.b, 2 * w.b, w.b, w.b, w.bi + half * w.b, w.gmlp_gamma, w.gmlp_beta);
+    }
+    pack_out(w);
+    pad_bias(gate_gamma, w.gate_gamma, w.b);
+    pad_bias(gate_beta, w.gate_beta, w.b);
+    for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + 1;
+    const int64_t rows = up_to(w.pixels, kGroupRows), row = up_to(w.pixels, kDepth);
+    for (int64_t i = 0; i < rows; ++i)
+      convert(p + i * row, w.p + i * w.pixels, i < w.pixels ? w.pixels : 0, row);
+  }
+
+ private:
+  static void fold(const Right& to,
+                   const float* w,
+                   int64_t row,
+                   int64_t depth,
+                   int64_t cols,
+                   const float* bias,
+                   const float* scale,
+                   const float* shift) {
+    pack_right(to.elements, depth, cols,
+               [&](int64_t k, int64_t j) { return w[k * row + j] * scale[k]; });
+    for (int64_t j = 0; j < to.cols; ++j) {
+      double sum = j < cols ? static_cast<double>(bias[j]) : 0;
+      for (int64_t k = 0; k < depth && j < cols; ++k)
+        sum += static_cast<double>(shift[k]) * static_cast<double>(w[k * row + j]);
+      to.bias[j] = static_cast<float>(sum);
+    }
+  }
+
+  /// W2 over Wo W2; bias b2 (once) + bo W2.
+  void pack_out(const Branch<float>& w) const {
+    const float* w2 = w.w2 + w.b0 * w.c;
+    const int64_t half = up_to(w.b, kDepth);
+    const auto product = [&](const float* row, int64_t j) {
+      double sum = 0;
+      for (int64_t k = 0; k < w.b; ++k)
+        sum += static_cast<double>(row[k]) * static_cast<double>(w2[k * w.c + j]);
+      return sum;
+    };
+    pack_right(out.elements, 2 * half, w.c, [&](int64_t k, int64_t j) {
+      const int64_t i = k % half;
+      if (i >= w.b) return 0.0f;
+      return k < half ? w2[i * w.c + j] : static_cast<float>(product(w.wo + i * w.b, j));
+    });
+    for (int64_t j = 0; j < out.cols; ++j)
+      out.bias[j] =
+          j < w.c
+              ? static_cast<float>((w.first ? static_cast<double>(w.b2[j]) : 0) + product(w.bo, j))
+              : 0;
+  }
+};
+
+/// What a group is worked at in.
+struct Slot {
+  float* x[2];                   ///< [S, c], of the group at work and of the next
+  float* a;                      ///< [S, b]
+  Half* ug;                      ///< [S, 2 b]: u and the gate
+  Half* b;                       ///< LN(b), the right side of a product
+  Half *normed_x, *normed_u;     ///< a chunk of rows before a product
+  float* raw;                    ///< and behind it
+  int64_t x_row, u_row, pixels;  ///< padded
+
+  Slot(const Branch<float>& w, Memory& from)
+      : x_row(whole_vectors<float>(w.c)),
+        u_row(up_to(w.b, kDepth)),
+        pixels(up_to(w.pixels, kGroupRows)) {
+    for (float*& group : x) group = from.take<float>(pixels * x_row);
+    a = from.take<float>(pixels * u_row);
+    ug = from.take<Half>(pixels * 2 * u_row);
+    b = from.take<Half>(packed_halves(pixels / kDepth, w.b));
+    const int64_t rows = chunk_rows(w.b);
+    normed_x = from.take<Half>(rows * up_to(w.c, kDepth));
+    normed_u = from.take<Half>(rows * u_row);
+    raw = from.take<float>(rows * max_of(2 * u_row, up_to(w.c, kDepth)));
+  }
+
+  /// Zeros where nothing else is written: right of rows.
+  void clear(const Branch<float>& w) const {
+    for (int64_t i = 0; i < pixels * 2 * u_row; ++i) ug[i] = 0;
+    for (int64_t i = 0; i < chunk_rows(w.b) * up_to(w.c, kDepth); ++i) normed_x[i] = 0;
+    for (int64_t i = 0; i < chunk_rows(w.b) * u_row; ++i) normed_u[i] = 0;
+  }
+};
+
+class Groups {
+ public:
+  Groups(const Branch<float>& w, const Weights& packed, const Slot& s)
+      : w_(w), p_(packed), s_(s), cols_(packed.w1.cols), x_half_row_(up_to(w.c, kDepth)) {}
+
+  /// Groups [begin, end).
+  void run(int64_t begin, int64_t end) const {
+    const Session session;
+    s_.clear(w_);
+    const auto gather = [&](int64_t g) {
+      return Gather<float>(w_.places, g, w_.x, w_.c, s_.x[g % 2], s_.x_row,
+                           6 * ceil_div(s_.pixels, chunk_rows(w_.b)), g < end);
+    };
+    gather(begin).rest();
+    for (int64_t g = begin; g < end; ++g) {
+      Gather<float> next = gather(g + 1);
+      const float* x = s_.x[g % 2];
+      const int64_t most = chunk_rows(w_.b);
+      for (int64_t i = 0; i < w_.pixels; i += most) chunk(x, i, min_of(most, w_.pixels - i), next);
+      Walk soon(w_.places, g), now(w_.places, g);
+      for (int64_t i = 0; i < w_.pixels; i += most) {
+        const int64_t rows = min_of(most, w_.pixels - i);
+        for (int64_t r = 0; r < rows; ++r) {
+          float* y = w_.y + soon.take() * w_.c;
+          for (int64_t j = 0; j < w_.c; j += 16) prefetch_for_writing(y + j);
+        }
+        gate(i, rows);
+        next.some();
+        out(x, i, rows, now);
+        next.some();
+      }
+      next.rest();
+    }
+  }
+
+ private:
+  SATIN_INLINE void multiply_by(const Right& right,
+                                const Half* a,
+                                int64_t a_row,
+                                int64_t rows) const {
+    Block block{};
+    block.a = a;
+    block.a_row = a_row;
+    block.b = right.elements;
+    block.steps = right.depth / kDepth;
+    block.c = s_.raw;
+    block.c_row = right.cols;
+    block.bias = right.bias;
+    product(block, rows, right.cols);
+  }
+
+  /// x to u, a and LN(b) for rows [begin, begin + rows).
+  void chunk(const float* x, int64_t begin, int64_t rows, Gather<float>& next) const {
+    const int64_t u_row = s_.u_row, cols = cols_;
+    const auto to_normed = [](Half* to, int64_t row) {
+      return [=](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
+        store_half(to + r * row + j, h);
+      };
+    };
+    float* raw = s_.raw;
+    normalize_rows(x + begin * s_.x_row, s_.x_row, rows, w_.c, w_.eps,
+                   to_normed(s_.normed_x, x_half_row_));
+    multiply_by(p_.w1, s_.normed_x, x_half_row_, rows);
+    next.some();
+    Half* u = s_.ug + begin * 2 * u_row;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < cols; j += kLanes<float>) {
+        const F h = coarse_gelu(load(raw + r * cols + j));
+        store(raw + r * cols + j, h);
+        store_half(u + r * 2 * u_row + j, h);
+      }
+    normalize_rows(raw, cols, rows, w_.b, w_.eps, to_normed(s_.normed_u, u_row));
+    next.some();
+    multiply_by(p_.ab, s_.normed_u, u_row, rows);
+    float* a = s_.a + begin * cols;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < cols; j += kLanes<float>) {
+        store(a + r * cols + j, coarse_gelu(load(raw + r * 2 * cols + j)));
+        store(raw + (r * 2 + 1) * cols + j, coarse_gelu(load(raw + (r * 2 + 1) * cols + j)));
+      }
+    next.some();
+    normalize_rows(
+        raw + cols, 2 * cols, rows, w_.b,
+        w_.eps, [&](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
+          store(raw + (r * 2 + 1) * cols + j, load(p_.gate_gamma + j) * h + load(p_.gate_beta + j));
+        });
+    pair_up(begin, rows);
+    next.some();
+  }
+
+  /// LN(b) from raw into its place: pixels two by two, zeros behind the last one.
+  void pair_up(int64_t begin, int64_t rows) const {
+    const int64_t panel = s_.pixels / kDepth * kStep;
+    for (int64_t r = 0; r < up_to(rows, kDepth); r += 2) {
+      Half* to = s_.b + (begin + r) / kDepth * kStep + r % kDepth / 2 * kDepth;
+      for (int64_t j = 0; j < cols_; j += kLanes<float>) {
+        const float* from = s_.raw + (r * 2 + 1) * cols_ + j;
+        const F even = r < rows ? load(from) : F{},
+                odd = r + 1 < rows ? load(from + 2 * cols_) : F{};
+        store_pairs(to + j / kSide * panel + j % kSide * 2, even, odd);
+      }
+    }
+  }
+
+  /// a to the gate: a (P b + pb + 1).
+  void gate(int64_t begin, int64_t rows) const {
+    Block block{};
+    block.a = p_.p + begin * up_to(w_.pixels, kDepth);
+    block.a_row = up_to(w_.pixels, kDepth);
+    block.b = s_.b;
+    block.steps = s_.pixels / kDepth;
+    block.c = s_.raw;
+    block.c_row = cols_;
+    product(block, rows, cols_);
+    const float* a = s_.a + begin * cols_;
+    for (int64_t r = 0; r < rows; ++r) {
+      const F pb = splat<float>(p_.pb[begin + r]);
+      Half* to = s_.ug + ((begin + r) * 2 + 1) * s_.u_row;
+      for (int64_t j = 0; j < cols_; j += kLanes<float>)
+        store_half(to + j, load(a + r * cols_ + j) * (load(s_.raw + r * cols_ + j) + pb));
+    }
+  }
+
+  /// u and the gate to y.
+  void out(const float* x, int64_t begin, int64_t rows, Walk& places) const {
+    multiply_by(p_.out, s_.ug + begin * 2 * s_.u_row, 2 * s_.u_row, rows);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* sum = s_.raw + r * p_.out.cols;
+      float* y = w_.y + places.take() * w_.c;
+      const float* from = w_.first ? x + (begin + r) * s_.x_row : y;
+      int64_t j = 0;
+      for (; j + kLanes<float> <= w_.c; j += kLanes<float>)
+        store(y + j, load(from + j) + load(sum + j));
+      for (; j < w_.c; ++j) y[j] = from[j] + sum[j];
+    }
+  }
+
+  const Branch<float>& w_;
+  const Weights& p_;
+  const Slot& s_;
+  const int64_t cols_, x_half_row_;
+};
+
+/// The weights of all branches, packed one behind the other.
+struct AllWeights {
+  Branch<float> branch[2];
+  Weights packed[2];
+  int branches;
+  int64_t floats;
+
+  AllWeights(std::span<const View> weights, void* at) : branches(branches_of(weights)) {
+    Memory from(at);
+    for (int k = 0; k < branches; ++k) {
+      branch[k] = Branch<float>(weights, k);
+      packed[k] = Weights(branch[k], from);
+    }
+    floats = from.floats();
+  }
+  void pack(const Call& call) const {
+    parallel_for(call, branches, [&](int64_t k) { packed[k].pack(branch[k]); });
+  }
+};
+
+int64_t slot_bytes(const Branch<float>& w) {
+  Memory from(nullptr);
+  const Slot slot(w, from);
+  return from.taken();
+}
+
+}  // namespace
+
+bool takes_multi_axis_gmlp(const Call&) { return true; }
+
+/// Scratch: a slot for every worker, then the packed weights if they are not given.
+void multi_axis_gmlp(const Call& call) {
+  if (call.out[0].shape.size() == 0) return;
+  char* slots = static_cast<char*>(call.scratch);
+  const Branch<float> first(call, 0);
+  const int64_t size = slot_bytes(first), groups = first.places.count(), pieces = pieces_of(groups),
+                workers = workers_of(groups);
+  const AllWeights weights(call.in.subspan(1),
+                           call.packed ? call.packed->data : slots + workers * size);
+  if (!call.packed) weights.pack(call);
+  for (int k = 0; k < weights.branches; ++k)
+    parallel_workers(call, workers, pieces, [&](int64_t worker, int64_t piece) {
+      const Branch<float> w(call, k);
+      Memory of_worker(slots + worker * size);
+      const Slot slot(w, of_worker);
+      Groups(w, weights.packed[k], slot)
+          .run(groups * piece / pieces, groups * (piece + 1) / pieces);
+    });
+}
+
+int64_t multi_axis_gmlp_scratch(const Call& call) {
+  const Branch<float> w(call, 0);
+  const int64_t packed = call.packed ? 0 : AllWeights(call.in.subspan(1), nullptr).floats * 4;
+  return workers_of(w.places.count()) * slot_bytes(w) + packed;
+}
+
+Packing multi_axis_gmlp_packing(const Call& call) {
+  Packing packing{};
+  packing.elements = AllWeights(call.in.subspan(1), nullptr).floats;
+  for (size_t i = 1; i < call.in.size(); ++i) packing.inputs |= 1u << i;
+  return packing;
+}
+
+void multi_axis_gmlp_pack(const Call& call) { AllWeights(call.in, call.out[0].data).pack(call); }
+
+}  // namespace satin::cpu::SATIN_ISA::bf16

@@ -113,7 +113,7 @@ class CpuBackend final : public Backend {
  private:
   /// The kernel for a call that asks for products in bf16; null: that of the row.
   const Kernel* bf16_kernel(const Call& call) const {
-    if (!call.bf16 || !bf16_) return nullptr;
+    if (call.precision != Precision::bf16 || !bf16_) return nullptr;
     for (const Bf16Kernel& entry : *bf16_)
       if (entry.op == call.op) return entry.takes(call) ? &entry.kernel : nullptr;
     return nullptr;

@@ -62,8 +62,8 @@ struct Call {
   void* scratch;  ///< as many bytes as scratch(call) asked for, 64-byte aligned
   const Exec* exec;
   const View* packed =
-      nullptr;        ///< the weights as packing(call) wanted them; null: only as they are
-  bool bf16 = false;  ///< products may round what they multiply to bf16; sums stay f32
+      nullptr;  ///< the weights as packing(call) wanted them; null: only as they are
+  Precision precision = Precision::f32;  ///< of products
 
   template <class A>
   A as() const {

@@ -82,7 +82,7 @@ std::string structure_of(const Tensor& t) {
   const Node& node = t.node();
   std::string key = cat(t.output(), ":");
   if (node.op == Op::leaf) return key + cat(static_cast<const void*>(&node), ";");
-  key += cat(static_cast<int>(node.op), node.packed ? "p" : "", node.bf16 ? "h" : "",
+  key += cat(static_cast<int>(node.op), node.packed ? "p" : "", static_cast<int>(node.precision),
              node.outputs[0].shape, node.outputs[0].dtype);
   key.append(reinterpret_cast<const char*>(&node.attrs), sizeof node.attrs);
   for (const Tensor& x : node.inputs) key += structure_of(x);

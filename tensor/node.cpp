@@ -51,7 +51,7 @@ std::shared_ptr<Node> copy_of(const Node& node, Tensors inputs, bool packed) {
   copy->inputs = std::move(inputs);
   copy->outputs = node.outputs;
   copy->packed = packed;
-  copy->bf16 = node.bf16;
+  copy->precision = node.precision;
   copy->module = node.module;
   return copy;
 }
@@ -127,9 +127,9 @@ NodePtr with_packed(const Node& node, Tensors inputs) {
   return copy_of(node, std::move(inputs), true);
 }
 
-NodePtr with_bf16(const Node& node, Tensors inputs) {
+NodePtr with_precision(const Node& node, Tensors inputs, Precision precision) {
   const std::shared_ptr<Node> copy = copy_of(node, std::move(inputs), node.packed);
-  copy->bf16 = true;
+  copy->precision = precision;
   return copy;
 }
 

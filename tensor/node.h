@@ -14,6 +14,7 @@
 #include "tensor/dtype.h"
 #include "tensor/error.h"
 #include "tensor/op.h"
+#include "tensor/precision.h"
 #include "tensor/shape.h"
 
 namespace satin {
@@ -93,7 +94,7 @@ struct Node {
   Tensors inputs;
   std::vector<Desc> outputs;
   bool packed = false;  ///< the last input is other inputs once more, packed (tensor/pack_weight.h)
-  bool bf16 = false;    ///< its products may round what they multiply to bf16 (tensor/precision.h)
+  Precision precision = Precision::f32;       ///< of its products
   std::shared_ptr<const std::string> module;  ///< where it was built: "encoder1.gpb0.rcab"
   std::unique_ptr<const Leaf> leaf;           ///< null unless op == Op::leaf
 
@@ -147,8 +148,8 @@ NodePtr with_inputs(const Node& node, Tensors inputs);
 /// The same, its last input being other inputs once more, packed.
 NodePtr with_packed(const Node& node, Tensors inputs);
 
-/// The same inputs anew, its products in bf16.
-NodePtr with_bf16(const Node& node, Tensors inputs);
+/// The same inputs anew, its products in another precision.
+NodePtr with_precision(const Node& node, Tensors inputs, Precision precision);
 
 /// All outputs of a node as values.
 Tensors outputs_of(const NodePtr& node);

@@ -12,7 +12,7 @@ Packing packing_of(const Node& node, const Backend& backend) {
   std::vector<View> in, out;
   for (const Tensor& x : node.inputs) in.push_back({nullptr, x.shape(), x.dtype()});
   for (const Desc& y : node.outputs) out.push_back({nullptr, y.shape, y.dtype});
-  return backend.packing({node.op, &node.attrs, in, out, nullptr, nullptr, nullptr, node.bf16});
+  return backend.packing({node.op, &node.attrs, in, out, nullptr, nullptr, nullptr, node.precision});
 }
 
 }  // namespace

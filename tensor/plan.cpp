@@ -271,7 +271,7 @@ class Planner {
       out.push_back({nullptr, s_.values[v].shape, s_.values[v].dtype});
     const View* packed = node(i).packed ? &in.back() : nullptr;
     const int64_t bytes = backend_.scratch({node(i).op, &node(i).attrs, operands(in, node(i)), out,
-                                            nullptr, nullptr, packed, node(i).bf16});
+                                            nullptr, nullptr, packed, node(i).precision});
     return bytes > 0 ? new_buffer(bytes, i, label_of(i) + " scratch") : -1;
   }
 

@@ -3,20 +3,17 @@
 
 #include <cstdint>
 
-#include "tensor/node.h"
-
 namespace satin {
 
-/// bf16: the kernels of matmul, conv2d, conv2d_input_grad, concat_linear, multi_axis_gmlp and rcab
-/// round what they multiply to bf16 (8 bits of mantissa, to nearest even) and add in f32.  They
-/// may, but need not: a backend without such a kernel for a shape computes in f32.  Everything
-/// else, values between operations included, stays f32.
+/// What the kernels of matmul, the convolutions, concat_linear, multi_axis_gmlp and rcab do with
+/// the numbers they multiply: take them as they are, or round them to tf32 (10 bits of mantissa,
+/// ties away from 0) or to bf16 (7 bits, ties to even).  They always add in f32.  They may round,
+/// but need not: a backend without such a kernel for a shape computes in f32.  Everything else,
+/// values between operations included, stays f32.
 ///
-/// numerics: an operand errs by 2^-8 of itself at most, so a sum of products errs by 2^-7 of the
-/// sum of their sizes at most; NMSE against f64 is about 5e-6, as errors are independent.
-enum class Precision : uint8_t { f32, bf16 };
-
-/// The graph with its products in that precision.
-Tensors in_precision(const Tensors& outputs, Precision precision);
+/// numerics: a bf16 operand errs by 2^-9 of itself at most, so a sum of products errs by 2^-8 of
+/// the sum of their sizes at most; NMSE against f64 is about 5e-6, as errors are independent. tf32:
+/// an eighth of that, and 1/64 of the NMSE.
+enum class Precision : uint8_t { f32, tf32, bf16 };
 
 }  // namespace satin

@@ -103,7 +103,7 @@ void Program::run(const Exec& exec) {
   for (const Step& step : steps_) {
     const auto start = exec.profiler ? Clock::now() : Clock::time_point{};
     backend_.run({step.node->op, &step.node->attrs, operands(step.in, *step.node), step.out,
-                  step.scratch, &exec, step.packed, step.node->bf16});
+                  step.scratch, &exec, step.packed, step.node->precision});
     if (exec.profiler) {
       const std::chrono::duration<double> seconds = Clock::now() - start;
       exec.profiler->step(*step.node, seconds.count());

@@ -13,7 +13,6 @@
 
 #include "tensor/backend.h"
 #include "tensor/plan.h"
-#include "tensor/precision.h"
 #include "tensor/store.h"
 
 namespace satin {

@@ -43,6 +43,9 @@ struct Schedule {
 /// backend null: whatever the CPU has.
 Tensors lower(const Tensors& outputs, bool fuse, const Backend* backend = nullptr);
 
+/// The graph with its products in that precision (in_precision.cpp).
+Tensors in_precision(const Tensors& outputs, Precision precision);
+
 /// Computes images that are larger than what reads them, and read by that alone, a band of rows at
 /// a time.
 Tensors in_pieces(const Tensors& outputs);

@@ -13,6 +13,7 @@
 #include "tensor/concat_linear.h"
 #include "tensor/multi_axis_gmlp.h"
 #include "tensor/rcab.h"
+#include "tensor/schedule.h"
 
 namespace satin {
 namespace {
@@ -161,7 +162,8 @@ TEST_CASE(
   CHECK(a != b);
   CHECK(a == result(exact));
   CHECK(b == result(rounded));
-  for (const NodePtr& node : nodes_of(in_precision({y}, Precision::f32))) CHECK(!node->bf16);
+  for (const NodePtr& node : nodes_of(in_precision({y}, Precision::f32)))
+    CHECK(node->precision == Precision::f32);
 }
 
 TEST_CASE("bf16: NaN goes through, and only where it belongs") {

@@ -144,7 +144,7 @@ class Runner {
       }
     }
     Call call{node_.op, &node_.attrs, operands(in_views, node_), out_views, nullptr, &exec_,
-              packed,   node_.bf16};
+              packed,   node_.precision};
     const int64_t wanted = backend_.scratch(call);
     Guarded scratch(wanted > 0 ? static_cast<size_t>(wanted) : 0);
     if (wanted > 0) call.scratch = scratch.data();

@@ -329,7 +329,7 @@ class Checker {
     };
     const Tensors outputs = build(leaves);
     bool any = false;
-    for (const NodePtr& node : nodes_of(outputs)) any |= node->op == name_.row && node->bf16;
+    for (const NodePtr& node : nodes_of(outputs)) any |= node->op == name_.row && node->precision != Precision::f32;
     if (!any) return;
     const Arrays expected = c_.oracle(x);
     Arrays sizes = x;

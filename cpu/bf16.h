@@ -110,12 +110,15 @@ SATIN_INLINE void store_pairs(Half* to, F even, F odd) {
 #endif
 }
 
-/// n values rounded, and zeros up to `padded`.
+/// n values rounded, and zeros up to `padded`: whole steps.
 SATIN_INLINE void convert(Half* to, const float* from, int64_t n, int64_t padded) {
   int64_t i = 0;
   for (; i + kLanes<float> <= n; i += kLanes<float>) store_half(to + i, load(from + i));
-  for (; i < n; ++i) to[i] = to_bf16(from[i]).bits;
-  for (; i < padded; ++i) to[i] = 0;
+  if (i < n) {
+    store_half(to + i, load_part(from + i, n - i));
+    i += kLanes<float>;
+  }
+  for (; i < padded; i += kLanes<float>) store_half(to + i, F{});
 }
 
 /// The right side of a product from value(k, j), k in [0, depth), j in [0, cols): panels with zeros

@@ -205,15 +205,16 @@ void concat_linear(const Call& call) {
   const Join p(call, from);
   p.pack(call.in[p.images].as<float>(), call.in[p.images + 1].as<float>());
   const int64_t cols = up_to(p.cout, kSide);
-  // Rows [j, j + rows) of a row of pixels into w.c.
+  // The product of some rows to y if they are whole tiles, else to scratch: gives back where.
   const auto multiply_rows = [&](int64_t worker, int64_t depth, const Half* right,
-                                 const float* bias, int64_t rows) {
+                                 const float* bias, int64_t rows, float* y) {
     Block block{};
     block.a = p.a[worker], block.a_row = depth;
     block.b = right, block.steps = depth / kDepth;
-    block.c = p.c[worker], block.c_row = cols;
+    block.c = rows % kSide == 0 && cols == p.cout ? y : p.c[worker], block.c_row = cols;
     block.bias = bias;
     product(block, rows, cols);
+    return block.c;
   };
   for (size_t i = 0; i < p.images; ++i) {
     const Image& x = p.image[i];
@@ -225,8 +226,9 @@ void concat_linear(const Call& call) {
         const int64_t rows = min_of(kRows, x.w - j), at = row * x.w + j;
         for (int64_t r = 0; r < rows; ++r)
           convert(p.a[worker] + r * depth, call.in[i].as<float>() + (at + r) * x.c, x.c, depth);
-        multiply_rows(worker, depth, p.right[i], nullptr, rows);
-        copy_out(p.product[i] + at * p.cout, p.cout, p.c[worker], cols, rows, p.cout);
+        float* y = p.product[i] + at * p.cout;
+        const float* c = multiply_rows(worker, depth, p.right[i], nullptr, rows, y);
+        if (c != y) copy_out(y, p.cout, c, cols, rows, p.cout);
       }
     });
   }
@@ -243,8 +245,8 @@ void concat_linear(const Call& call) {
         for (int64_t r = 0; r < rows; ++r, pixel += x.down_w * x.c)
           convert(p.a[worker] + r * p.depth + x.at, pixel, x.c, up_to(x.c, kDepth));
       }
-      multiply_rows(worker, p.depth, p.side_by_side, p.bias, rows);
-      float* c = p.c[worker];
+      float* y = call.out[0].as<float>() + (row * p.w + j) * p.cout;
+      float* c = multiply_rows(worker, p.depth, p.side_by_side, p.bias, rows, y);
       for (size_t i = 0; i < p.images; ++i) {
         const Image& x = p.image[i];
         if (!x.repeats()) continue;
@@ -258,7 +260,7 @@ void concat_linear(const Call& call) {
           for (; o < p.cout; ++o) to[o] += pixel[o];
         }
       }
-      copy_out(call.out[0].as<float>() + (row * p.w + j) * p.cout, p.cout, c, cols, rows, p.cout);
+      if (c != y) copy_out(y, p.cout, c, cols, rows, p.cout);
     }
   });
 }

@@ -98,7 +98,7 @@ class CpuBackend final : public Backend {
   void* allocate(int64_t bytes) const override {
     void* memory =
         ::operator new(static_cast<size_t>(bytes > 0 ? bytes : 1), kAlignment, std::nothrow);
-    if (!memory) throw Error(cat("the CPU has no ", bytes, " bytes of memory left"));
+    if (!memory) throw OutOfMemory(cat("the CPU has no ", bytes, " bytes of memory left"));
     ask_for_large_pages(memory, bytes);
     return memory;
   }

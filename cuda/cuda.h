@@ -1,11 +1,36 @@
 // The CUDA backend.  It computes in f32; bf16 and f16 are stored.
+//
+// Which kernels are behind it is decided when a program is linked: those that nvcc compiled
+// (satin_cuda in a build with SATIN_CUDA), the same on the simulator (satin_sim), or none
+// (satin_cuda otherwise), so that a program asks for a GPU in the same words everywhere.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "tensor/backend.h"
 
 namespace satin::cuda {
 
-/// The kernels of this build: on the simulator (cuda/sim) or on a device (not yet).
-const Backend& backend();
+struct Gpu {
+  int number = 0;  ///< N of --device cuda:N
+  std::string name;
+  int major = 0, minor = 0;  ///< compute capability
+  int64_t memory_bytes = 0;  ///< in all
+};
+
+/// What can be used here.
+struct Gpus {
+  std::vector<Gpu> list;
+  std::string driver;   ///< the newest CUDA the driver knows, "13.0"; empty: no driver
+  std::string problem;  ///< if the list is empty, why, and what to do
+};
+
+/// Never fails: what goes wrong is a problem.
+Gpus gpus();
+
+/// Takes a GPU into use; its memory and kernels are there until the process ends.
+/// errors: DeviceError says why there is no such GPU
+const Backend& backend(int number = 0);
 
 }  // namespace satin::cuda

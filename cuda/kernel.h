@@ -57,6 +57,10 @@ struct Launch {
   int64_t shared_bytes = 0;
 };
 
+/// Throws DeviceError if the kernel did not start, with debug_sync also if it failed
+/// (gpu/device.cpp).
+void launched(const Call& call, const char* kernel);
+
 /// Starts kernel(arguments...) on the call's stream.  The only place with <<<>>>.
 template <class... Parameters, class... Arguments>
 void launch(const Call& call,
@@ -72,11 +76,11 @@ void launch(const Call& call,
                          static_cast<int>(shape.shared_bytes));
   kernel<<<shape.grid, shape.block, static_cast<size_t>(shape.shared_bytes), stream>>>(
       static_cast<Parameters>(arguments)...);
-  (void)name;
+  launched(call, name);
 #else
   (void)call;
-  sim::run(name, {shape.grid, shape.block, static_cast<size_t>(shape.shared_bytes)},
-           [&] { kernel(static_cast<Parameters>(arguments)...); });
+  sim::launch(sim::launch_of(name, shape.grid, shape.block, static_cast<size_t>(shape.shared_bytes),
+                             kernel, static_cast<Parameters>(arguments)...));
 #endif
 }
 

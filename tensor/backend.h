@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -46,10 +48,11 @@ class Communicator {
 /// The context of a run, passed to every kernel; never global.
 struct Exec {
   ThreadPool* pool = nullptr;  ///< null: the calling thread only
-  void* stream = nullptr;      ///< of the device; null: its default one
+  void* stream = nullptr;      ///< of the device; null: the one its backend uses for all else
   Profiler* profiler = nullptr;
   Communicator* communicator = nullptr;  ///< null: this process trains alone
-  bool plain = false;  ///< run the loops that state what an operation means, not the fast ones
+  bool plain = false;       ///< run the loops that state what an operation means, not the fast ones
+  bool debug_sync = false;  ///< wait after every kernel, so that the one that fails is named
 };
 
 /// One execution of an operation.  Outputs may share memory with inputs only as the row's kind
@@ -82,7 +85,18 @@ struct Packing {
   bool reads(size_t i) const { return inputs >> i & 1; }
 };
 
+/// The calls of a run, kept by a device so that they can be started again as one.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void replay(const Exec& exec) = 0;
+};
+
 /// A kind of machine.  Kernels never allocate, throw, check shapes or synchronize.
+///
+/// Where memory is not the host's (on_host() is false), nobody but kernels, write() and read()
+/// touches what allocate() returns.  run() then only starts a kernel: kernels, writes and reads
+/// happen one after the other, in the order of the calls, and read() waits for its values.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -96,11 +110,21 @@ class Backend {
   virtual Packing packing(const Call& call) const = 0;
   virtual void run(const Call& call) const = 0;
 
-  virtual void* allocate(
-      int64_t bytes) const = 0;  ///< 64-byte aligned; throws Error when there is no memory
-  virtual void release(void* memory) const = 0;
+  /// Whether the host may read and write this memory in place.
+  virtual bool on_host() const { return true; }
+  /// The bytes there are for all allocations together; 0: as many as the process may use.
+  virtual int64_t memory_bytes() const { return 0; }
+  virtual void* allocate(int64_t bytes) const = 0;  ///< 64-byte aligned; throws OutOfMemory
+  virtual void release(void* memory) const = 0;     ///< when what was started is done
   virtual void write(void* to, const void* host, int64_t bytes) const = 0;
   virtual void read(void* host, const void* from, int64_t bytes) const = 0;
+  /// Returns when all that was started is done.  Throws DeviceError if it failed.
+  virtual void finish() const {}
+  /// Records the calls of run() that `calls` makes, instead of starting them.  Null, and nothing
+  /// was called: this backend gains nothing by it.
+  virtual std::unique_ptr<Recording> record(const Exec&, const std::function<void()>&) const {
+    return nullptr;
+  }
 };
 
 }  // namespace satin

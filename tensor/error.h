@@ -1,4 +1,5 @@
-// satin::Error, the one exception of the library, and cat(), which builds its sentences.
+// satin::Error, the one exception of the library with its few special cases, and cat(), which
+// builds its sentences.
 #pragma once
 
 #include <sstream>
@@ -12,6 +13,18 @@ namespace satin {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// The machine has no memory left for what a Program needs.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A device is not there, or failed while it computed; nothing it holds can be relied on then.
+class DeviceError : public Error {
+ public:
+  using Error::Error;
 };
 
 /// The arguments printed one after the other: cat("x has ", 3, " channels").

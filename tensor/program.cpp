@@ -8,6 +8,20 @@
 
 namespace satin {
 
+namespace {
+
+/// "in encoder1.gpb0: conv2d of [1,8,8,3] [3,3,3,16] -> [1,8,8,16]: "
+std::string place_of(const Node& node) {
+  std::string text = node.module && !node.module->empty() ? cat("in ", *node.module, ": ") : "";
+  text += cat(node.op, " of");
+  for (size_t i = 0; i < node.operands(); ++i) text += cat(' ', node.inputs[i].shape());
+  text += " ->";
+  for (const Desc& y : node.outputs) text += cat(' ', y.shape);
+  return text + ": ";
+}
+
+}  // namespace
+
 Schedule schedule_of(const Tensors& outputs, const Options& options, const Backend* backend) {
   for (const Tensor& y : outputs) y.node();  // throws for an empty one
   Tensors all = outputs;
@@ -67,6 +81,7 @@ Program::Program(Tensors outputs, const Backend& backend, Options options)
 }
 
 Program::~Program() {
+  recording_.reset();
   if (arena_) backend_.release(arena_);
 }
 
@@ -98,12 +113,31 @@ void* Program::address(Plan::Place place) const {
 }
 
 void Program::run(const Exec& exec) {
-  using Clock = std::chrono::steady_clock;
   store_->refresh(hoisted_, exec);
+  const bool whole = !exec.profiler && !exec.communicator && !exec.debug_sync;
+  if (whole && loaded_ && !asked_) {
+    recording_ = backend_.record(exec, [&] { run_steps(exec); });
+    asked_ = true;
+  }
+  if (whole && recording_)
+    recording_->replay(exec);
+  else
+    run_steps(exec);
+  loaded_ = true;
+  if (updates_) store_->changed();
+}
+
+void Program::run_steps(const Exec& exec) const {
+  using Clock = std::chrono::steady_clock;
   for (const Step& step : steps_) {
     const auto start = exec.profiler ? Clock::now() : Clock::time_point{};
-    backend_.run({step.node->op, &step.node->attrs, operands(step.in, *step.node), step.out,
-                  step.scratch, &exec, step.packed, step.node->precision});
+    try {
+      backend_.run({step.node->op, &step.node->attrs, operands(step.in, *step.node), step.out,
+                    step.scratch, &exec, step.packed, step.node->precision});
+      if (exec.profiler) backend_.finish();
+    } catch (const DeviceError& e) {
+      throw DeviceError(cat(place_of(*step.node), e.what()));
+    }
     if (exec.profiler) {
       const std::chrono::duration<double> seconds = Clock::now() - start;
       exec.profiler->step(*step.node, seconds.count());
@@ -115,7 +149,6 @@ void Program::run(const Exec& exec) {
     const Attrs none;
     backend_.run({Op::reshape, &none, {&in, 1}, {&out, 1}, nullptr, &exec});
   }
-  if (updates_) store_->changed();
 }
 
 void* Program::memory(const Tensor& t) const {

@@ -56,7 +56,10 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   /// Computes all outputs and updates all aliased parameters.  Allocates nothing, but for the first
-  /// run after a parameter was written: then what was hoisted is computed anew.
+  /// run after a parameter was written: then what was hoisted is computed anew.  A backend that
+  /// records gets the second run to record, and from then on all of them start as one; not with a
+  /// profiler, a communicator or debug_sync.
+  /// errors: DeviceError says in which module, at which operation and shapes
   void run(const Exec& exec = {});
 
   /// Copies a whole value in: an input (before every run) or a parameter.  T must match the dtype.
@@ -76,8 +79,8 @@ class Program {
   void write_bytes(const Tensor& t, const void* host);
   void read_bytes(const Tensor& t, void* host) const;
 
-  /// The memory of an input, output or parameter; on the CPU it may be read and written in place
-  /// (and store().changed() called after a parameter was).
+  /// The memory of an input, output or parameter; where the backend's is on the host it may be read
+  /// and written in place (and store().changed() called after a parameter was).
   void* memory(const Tensor& t) const;
 
   const Plan& plan() const { return plan_; }
@@ -94,6 +97,7 @@ class Program {
 
   static void check_access(const Tensor& t, size_t element, int64_t count);
   void bind();
+  void run_steps(const Exec& exec) const;
   void* address(Plan::Place place) const;
 
   const Backend& backend_;
@@ -106,6 +110,9 @@ class Program {
   std::vector<void*> persistent_;     ///< by buffer
   std::byte* arena_ = nullptr;
   std::vector<Step> steps_;
+  bool loaded_ = false;  ///< a run has been: a device loads its kernels then
+  bool asked_ = false;   ///< the backend had its chance to record
+  std::unique_ptr<Recording> recording_;
 };
 
 }  // namespace satin

@@ -1,8 +1,12 @@
 // The simulator of CUDA kernels turns red for each kind of bug, and for nothing else.
 #include <cmath>
+#include <csignal>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cuda/cuda.h"
 #include "cuda/sim/sim.h"
@@ -28,9 +32,14 @@ struct Buffer {
   ~Buffer() { cuda::sim::release(data); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  Buffer& fill(T value) {
-    for (int64_t i = 0; i < size; ++i) data[i] = value;
-    return *this;
+  void write(const std::vector<T>& values) {
+    cuda::sim::upload(data, values.data(), values.size() * sizeof(T));
+  }
+  void fill(T value) { write(std::vector<T>(static_cast<size_t>(size), value)); }
+  T at(int64_t i) const {
+    T value;
+    cuda::sim::download(&value, data + i, sizeof value);
+    return value;
   }
 };
 
@@ -60,8 +69,8 @@ TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order 
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     cuda::sim::seed(seed);
     planted::sums(out.data, in.data, 200, false);
-    CHECK(out.data[0] == 64);
-    CHECK(out.data[199] == 8);
+    CHECK(out.at(0) == 64);
+    CHECK(out.at(199) == 8);
     const std::string text = complaint([&] { planted::sums(out.data, in.data, 200, true); });
     says(text, "race");
     says(text, "shared memory");
@@ -72,9 +81,11 @@ TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order 
 
 TEST_CASE("cuda_sim: shuffles, and a lane that does not come") {
   Buffer<float> in(32), out(1);
-  for (int i = 0; i < 32; ++i) in.data[i] = static_cast<float>(i);
+  std::vector<float> lanes(32);
+  for (int i = 0; i < 32; ++i) lanes[static_cast<size_t>(i)] = static_cast<float>(i);
+  in.write(lanes);
   planted::warp_sum(out.data, in.data, false);
-  CHECK(out.data[0] == 496);
+  CHECK(out.at(0) == 496);
   const std::string text = complaint([&] { planted::warp_sum(out.data, in.data, true); });
   says(text, "threads have parted");
   says(text, "shuffle");
@@ -91,7 +102,7 @@ TEST_CASE("cuda_sim: accesses outside of allocations" * kWatches) {
     Buffer<float> out(n), other(n);
     says(complaint([&] { planted::one_too_many(out.data, n); }), "past the end of device memory");
     planted::one_too_many(out.data, n - 1);
-    CHECK(std::isnan(other.data[0]));
+    CHECK(std::isnan(other.at(0)));
   }
   float* gone;
   {
@@ -107,7 +118,7 @@ TEST_CASE("cuda_sim: vector accesses that are not aligned" * kWatches) {
   Buffer<float> in(16), out(1);
   in.fill(1);
   planted::vector_load(out.data, in.data, 4);
-  CHECK(out.data[0] == 4);
+  CHECK(out.at(0) == 4);
   for (const int64_t offset : {1, 2, 3})
     says(complaint([&] { planted::vector_load(out.data, in.data, offset); }), "no multiple");
   says(complaint([&] { planted::vector_load(out.data, in.data, 16); }), "past the end");
@@ -120,19 +131,50 @@ TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp" * kWa
   planted::vectors_race(out.data, false);
   says(complaint([&] { planted::vectors_race(out.data, true); }), "race");
   planted::warp_hand_over(out.data, false);
-  CHECK(out.data[0] == 1);
-  CHECK(out.data[63] == 62);
+  CHECK(out.at(0) == 1);
+  CHECK(out.at(63) == 62);
   says(complaint([&] { planted::warp_hand_over(out.data, true); }), "race");
   Buffer<uint16_t> from(1001), to(1001);
   from.fill(3);
   planted::halves(to.data, from.data, 1001);  // neighbors in one word are no race
-  CHECK(to.data[1000] == 3);
+  CHECK(to.at(1000) == 3);
 }
 
 TEST_CASE("cuda_sim: shared memory starts as NaN") {
   Buffer<float> out(64);
   planted::unwritten(out.data);
-  for (int i = 0; i < 64; ++i) CHECK(std::isnan(out.data[i]));
+  for (int i = 0; i < 64; ++i) CHECK(std::isnan(out.at(i)));
+}
+
+TEST_CASE("cuda_sim: a kernel that is given memory of the host" * kWatches) {
+  Buffer<float> out(1);
+  const std::vector<float> heap = {1};
+  const float stack = 1;
+  for (const float* in : {heap.data(), &stack})
+    says(complaint([&] { planted::host_memory(out.data, in); }), "bytes of the host's memory");
+}
+
+TEST_CASE("cuda_sim: the host cannot touch device memory, and copies keep to allocations") {
+  Buffer<float> in(8);
+  const auto died = [&](auto touch) {
+    const pid_t child = fork();
+    if (child == 0) {
+      for (const int s : {SIGSEGV, SIGBUS}) std::signal(s, [](int) { _exit(7); });
+      touch();
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 7;
+  };
+  volatile float* data = in.data;
+  CHECK(died([&] { data[0] = 1; }));
+  CHECK(died([&] { (void)data[7]; }));
+  CHECK_FALSE(died([] {}));
+  float host[9] = {};
+  says(complaint([&] { cuda::sim::upload(in.data, host, sizeof host); }), "across the end");
+  says(complaint([&] { cuda::sim::download(host, in.data + 8, 4); }), "past the end");
+  says(complaint([&] { cuda::sim::upload(host, host, 4); }), "an address of the host");
 }
 
 TEST_CASE("cuda: a dtype that it does not compute in is refused, not misread") {

@@ -15,52 +15,76 @@ constexpr size_t kGuard = 64;
 constexpr auto kCanary = std::byte{0xa5};
 constexpr auto kUnwritten = std::byte{0xff};  // NaN in every dtype
 
+/// Memory of a backend that ends exactly where its block ends, so that the address sanitizer (and
+/// the simulator, on a device) sees every overread.
+class Block {
+ public:
+  Block(const Backend& backend, size_t bytes)
+      : backend_(backend),
+        data_(static_cast<std::byte*>(backend.on_host()
+                                          ? ::operator new (bytes, std::align_val_t{kGuard})
+                                          : backend.allocate(static_cast<int64_t>(bytes)))) {}
+  ~Block() {
+    if (backend_.on_host())
+      ::operator delete (data_, std::align_val_t{kGuard});
+    else
+      backend_.release(data_);
+  }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  std::byte* data() const { return data_; }
+  void write(const Bytes& bytes, size_t at = 0) {
+    backend_.write(data_ + at, bytes.data(), static_cast<int64_t>(bytes.size()));
+  }
+  Bytes read(size_t at, size_t bytes) const {
+    Bytes copy(bytes);
+    backend_.read(copy.data(), data_ + at, static_cast<int64_t>(bytes));
+    return copy;
+  }
+
+ private:
+  const Backend& backend_;
+  std::byte* data_;
+};
+
 /// A buffer aligned to 64 bytes between two guard bands.
 class Guarded {
  public:
-  explicit Guarded(size_t bytes)
-      : bytes_(bytes),
-        memory_(static_cast<std::byte*>(
-            ::operator new (bytes + 2 * kGuard, std::align_val_t{kGuard}))) {
-    std::fill(memory_, memory_ + bytes + 2 * kGuard, kCanary);
-    std::fill(data(), data() + bytes, kUnwritten);
+  Guarded(const Backend& backend, size_t bytes)
+      : bytes_(bytes), block_(backend, bytes + 2 * kGuard) {
+    Bytes content(bytes + 2 * kGuard, kCanary);
+    std::fill_n(content.begin() + kGuard, bytes, kUnwritten);
+    block_.write(content);
   }
-  ~Guarded() { ::operator delete (memory_, std::align_val_t{kGuard}); }
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
 
-  std::byte* data() const { return memory_ + kGuard; }
-  Bytes copy() const { return {data(), data() + bytes_}; }
+  std::byte* data() const { return block_.data() + kGuard; }
+  void write(const Bytes& bytes) { block_.write(bytes, kGuard); }
+  Bytes copy() const { return block_.read(kGuard, bytes_); }
   bool intact() const {
-    for (size_t i = 0; i < kGuard; ++i)
-      if (memory_[i] != kCanary || memory_[kGuard + bytes_ + i] != kCanary) return false;
-    return true;
+    const Bytes band(kGuard, kCanary);
+    return block_.read(0, kGuard) == band && block_.read(kGuard + bytes_, kGuard) == band;
   }
 
  private:
   size_t bytes_;
-  std::byte* memory_;
+  Block block_;
 };
 
-/// A copy that ends exactly where its block ends, so that the address sanitizer sees every
-/// overread.
+/// A copy of a value, and nothing around it.
 class Exact {
  public:
-  explicit Exact(const Bytes& bytes)
-      : bytes_(bytes.size()),
-        memory_(static_cast<std::byte*>(::operator new (bytes.size(), std::align_val_t{64}))) {
-    std::copy(bytes.begin(), bytes.end(), memory_);
+  Exact(const Backend& backend, const Bytes& bytes)
+      : bytes_(bytes.size()), block_(backend, bytes.size()) {
+    block_.write(bytes);
   }
-  ~Exact() { ::operator delete (memory_, std::align_val_t{64}); }
-  Exact(const Exact&) = delete;
-  Exact& operator=(const Exact&) = delete;
 
-  std::byte* data() const { return memory_; }
-  Bytes copy() const { return {memory_, memory_ + bytes_}; }
+  std::byte* data() const { return block_.data(); }
+  Bytes copy() const { return block_.read(0, bytes_); }
 
  private:
   size_t bytes_;
-  std::byte* memory_;
+  Block block_;
 };
 
 template <class T>
@@ -127,17 +151,17 @@ class Runner {
     std::vector<std::unique_ptr<Guarded>> out;
     std::vector<View> in_views, out_views;
     for (size_t i = 0; i < inputs_.size(); ++i) {
-      in.push_back(std::make_unique<Exact>(inputs_[i]));
+      in.push_back(std::make_unique<Exact>(backend_, inputs_[i]));
       in_views.push_back({in[i]->data(), node_.inputs[i].shape(), node_.inputs[i].dtype()});
     }
     const View* packed = node_.packed ? &in_views.back() : nullptr;
     std::vector<char> overwritten(inputs_.size(), false);
     for (const Desc& y : node_.outputs) {
-      out.push_back(std::make_unique<Guarded>(bytes_in(y)));
+      out.push_back(std::make_unique<Guarded>(backend_, bytes_in(y)));
       out_views.push_back({out.back()->data(), y.shape, y.dtype});
       const auto at = static_cast<size_t>(over);
       if (over >= 0 && at < inputs_.size() && inputs_[at].size() == bytes_in(y)) {
-        std::memcpy(out.back()->data(), inputs_[at].data(), inputs_[at].size());
+        out.back()->write(inputs_[at]);
         in_views[at].data = out.back()->data();
         overwritten[at] = true;
         ++over;
@@ -146,7 +170,7 @@ class Runner {
     Call call{node_.op, &node_.attrs, operands(in_views, node_), out_views, nullptr, &exec_,
               packed,   node_.precision};
     const int64_t wanted = backend_.scratch(call);
-    Guarded scratch(wanted > 0 ? static_cast<size_t>(wanted) : 0);
+    Guarded scratch(backend_, wanted > 0 ? static_cast<size_t>(wanted) : 0);
     if (wanted > 0) call.scratch = scratch.data();
     backend_.run(call);
     if (!scratch.intact()) blame(result, "wrote outside its scratch");

@@ -49,7 +49,7 @@ extern "C" void satin_fiber_entry();
 namespace satin::cuda::sim {
 namespace {
 
-constexpr size_t kStackBytes = 128 * 1024, kGuardBytes = 4096;
+constexpr size_t kGuardBytes = 4096;
 
 }  // namespace
 

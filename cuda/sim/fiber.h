@@ -22,8 +22,12 @@ class Fiber {
   /// Called inside: back to whoever entered.
   void leave();
   bool finished() const { return finished_; }
+  /// Whether p points into its stack.
+  bool holds(const void* p) const { return p >= stack_ && p < stack_ + kStackBytes; }
 
  private:
+  static constexpr size_t kStackBytes = 128 * 1024;
+
   [[noreturn]] static void run(Fiber* self);
   void arrived_inside();
 

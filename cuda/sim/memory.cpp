@@ -26,8 +26,14 @@ Memory::Memory() {
       mmap(nullptr, kAddresses, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) throw std::bad_alloc();
   base_ = static_cast<char*>(base);
-  mprotect(base_, kSharedBytes, PROT_READ | PROT_WRITE);
   next_ = base_ + kSharedBytes + kGap;
+}
+
+void Memory::protect(bool open) {
+  const int access = open ? PROT_READ | PROT_WRITE : PROT_NONE;
+  mprotect(base_, kSharedBytes, access);
+  for (const auto& [at, region] : regions_)
+    mprotect(const_cast<char*>(at), whole_pages(region->bytes() + 1), access);
 }
 
 Region* Memory::find_allocation(const char* at) {
@@ -55,6 +61,8 @@ void* Memory::allocate(size_t bytes) {
   if (mprotect(at, size, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
   next_ += size + kGap;
   std::memset(at, 0xff, bytes);
+  mprotect(at, size, PROT_NONE);
+  used_ += bytes;
   regions_[at] = std::make_unique<Region>("device memory", at, bytes);
   return at;
 }
@@ -63,6 +71,7 @@ void Memory::release(void* memory) {
   const auto found = regions_.find(static_cast<char*>(memory));
   if (found == regions_.end()) return;
   const size_t size = whole_pages(found->second->bytes() + 1);
+  used_ -= found->second->bytes();
   if (last_ == found->second.get()) last_ = nullptr;
   regions_.erase(found);
   madvise(memory, size, MADV_DONTNEED);

@@ -1,6 +1,9 @@
 // The simulated device's memory: one stretch of addresses, reserved once, of which allocations take
 // pieces with gaps between them.  Whatever a kernel touches inside of the stretch but outside of an
 // allocation is an error, so nothing needs to be written into the gaps.
+//
+// It is not the host's memory: its pages can be touched only while somebody holds an Opened, which
+// the simulator does while a kernel runs or a copy is made.
 #pragma once
 
 #include <map>
@@ -29,6 +32,16 @@ class Memory {
   bool is_shared(const void* p) const { return p < base_ + kSharedBytes; }
   void* allocate(size_t bytes);
   void release(void* memory);
+  /// Bytes allocated now.
+  size_t used() const { return used_; }
+
+  class Opened {
+   public:
+    Opened() { get().protect(true); }
+    ~Opened() { get().protect(false); }
+    Opened(const Opened&) = delete;
+    Opened& operator=(const Opened&) = delete;
+  };
   /// Shared memory of a block that asked for so many bytes, filled with NaN.
   void* open_shared(size_t bytes);
 
@@ -36,6 +49,7 @@ class Memory {
   static constexpr size_t kAddresses = size_t{1} << 38;  ///< reserved, not used: 256 GiB
 
   Memory();
+  void protect(bool open);
   Region* find_allocation(const char* at);
 
   char* base_;
@@ -43,6 +57,7 @@ class Memory {
   std::unique_ptr<Region> shared_;
   std::map<const char*, std::unique_ptr<Region>> regions_;
   Region* last_ = nullptr;
+  size_t used_ = 0;
 };
 
 }  // namespace satin::cuda::sim

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -14,12 +15,18 @@
 #include "cuda/sim/memory.h"
 #include "tensor/error.h"
 
+// From the linker: where the program begins and ends in memory.
+extern "C" const char __executable_start, _end;
+
 namespace satin::cuda::sim {
 
 Position position;
 bool watching = false;
 
 namespace {
+
+thread_local bool recording_now = false;
+thread_local std::vector<Launch> recorded;
 
 constexpr int kWarp = 32;
 
@@ -41,7 +48,7 @@ class Device {
     return device;
   }
 
-  void run(const char* kernel, const Shape& shape, const std::function<void()>& body);
+  void run(const Launch& launch);
   void wait(State state, int line);
   uint32_t exchange(uint32_t bits, int lane, int line);
   void check(const void* p, size_t bytes, bool write);
@@ -55,6 +62,25 @@ class Device {
     const std::lock_guard lock(mutex_);
     Memory::get().release(memory);
   }
+  void upload(void* to, const void* host, size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    check_copy("an upload", to, bytes);
+    const Memory::Opened opened;
+    std::memcpy(to, host, bytes);
+  }
+  void download(void* host, const void* from, size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    check_copy("a download", from, bytes);
+    const Memory::Opened opened;
+    std::memcpy(host, from, bytes);
+  }
+  size_t free_bytes() {
+    const std::lock_guard lock(mutex_);
+    const size_t used = Memory::get().used();
+    return used < limit_ ? limit_ - used : 0;
+  }
+  void limit_memory(size_t bytes) { limit_ = bytes; }
+  Counts& counts() { return counts_; }
   void seed(uint64_t value) {
     seed_ = value;
     random_.seed(value);
@@ -66,8 +92,10 @@ class Device {
     const char* text = std::getenv("SATIN_SIM_SEED");
     seed(text ? std::strtoull(text, nullptr, 10) : 1);
   }
-  void check_shape(const Shape& shape) const;
-  void run_block(uint64_t block, const Shape& shape);
+  void check_launch() const;
+  static void check_copy(const char* what, const void* p, size_t bytes);
+  bool may_touch(const void* p);
+  void run_block(uint64_t block);
   /// Lets go on whoever waited for the last one to come: the warp of thread t, or the block.
   void settle_warp(int t);
   void settle_block();
@@ -84,8 +112,9 @@ class Device {
   int current_ = 0;
   std::vector<int> ready_;
   void* shared_ = nullptr;
-  const char* kernel_ = "";
-  const std::function<void()>* body_ = nullptr;
+  const Launch* launch_ = nullptr;
+  size_t limit_ = size_t{64} << 30;
+  Counts counts_;
   std::string failure_;
 
   friend void* sim::shared_memory();
@@ -98,10 +127,11 @@ dim3 place(uint64_t i, const dim3& size) {
 
 uint64_t volume(const dim3& d) { return uint64_t{d.x} * d.y * d.z; }
 
-void Device::check_shape(const Shape& s) const {
+void Device::check_launch() const {
   const Limits limits;
+  const Launch& s = *launch_;
   const auto refuse = [&](const auto&... what) {
-    throw Error(cat("launch of ", kernel_, ": ", what...));
+    throw Error(cat("launch of ", s.kernel, ": ", what...));
   };
   if (volume(s.block) == 0 || volume(s.grid) == 0) refuse("an empty grid or block");
   if (volume(s.block) > limits.threads)
@@ -113,32 +143,45 @@ void Device::check_shape(const Shape& s) const {
            limits.grid_x, ", ", limits.grid_yz, " and ", limits.grid_yz);
   if (s.shared_bytes > limits.shared_bytes)
     refuse(s.shared_bytes, " bytes of shared memory, the limit is ", limits.shared_bytes);
+  if (s.argument_bytes > limits.argument_bytes)
+    refuse(s.argument_bytes, " bytes of arguments, the limit is ", limits.argument_bytes);
 }
 
-void Device::run(const char* kernel, const Shape& shape, const std::function<void()>& body) {
+void Device::check_copy(const char* what, const void* p, size_t bytes) {
+  bool ours = false;
+  const Region* region = Memory::get().find(p, ours);
+  if (!ours) throw Error(cat(what, " that leaves the device out: an address of the host"));
+  if (!region) throw Error(cat(what, ' ', Memory::get().outside(p)));
+  if (region->offset(p) + bytes > region->bytes())
+    throw Error(cat(what, " of ", bytes, " bytes across the end of ", region->name()));
+}
+
+void Device::run(const Launch& launch) {
   const std::lock_guard lock(mutex_);
-  kernel_ = kernel;
-  check_shape(shape);
-  body_ = &body;
+  launch_ = &launch;
+  check_launch();
+  const Memory::Opened opened;
   ++launches_;
-  count_ = static_cast<int>(volume(shape.block));
+  ++counts_.launches;
+  count_ = static_cast<int>(volume(launch.block));
   while (threads_.size() < static_cast<size_t>(count_))
     threads_.push_back(std::make_unique<Thread>());
-  position.grid = shape.grid;
-  position.block = shape.block;
+  position.grid = launch.grid;
+  position.block = launch.block;
 
-  const uint64_t blocks = volume(shape.grid);
-  if (blocks > UINT32_MAX) throw Error(cat("launch of ", kernel_, ": too many blocks to simulate"));
+  const uint64_t blocks = volume(launch.grid);
+  if (blocks > UINT32_MAX)
+    throw Error(cat("launch of ", launch.kernel, ": too many blocks to simulate"));
   std::vector<uint32_t> order(blocks);
   std::iota(order.begin(), order.end(), 0u);
   std::shuffle(order.begin(), order.end(), random_);
-  for (const uint32_t block : order) run_block(block, shape);
+  for (const uint32_t block : order) run_block(block);
 }
 
-void Device::run_block(uint64_t block, const Shape& shape) {
+void Device::run_block(uint64_t block) {
   ++blocks_;
-  position.block_at = place(block, shape.grid);
-  shared_ = Memory::get().open_shared(shape.shared_bytes);
+  position.block_at = place(block, launch_->grid);
+  shared_ = Memory::get().open_shared(launch_->shared_bytes);
   ready_.resize(static_cast<size_t>(count_));
   std::iota(ready_.begin(), ready_.end(), 0);
   for (int t = 0; t < count_; ++t) {
@@ -149,7 +192,7 @@ void Device::run_block(uint64_t block, const Shape& shape) {
         [](void* self) {
           auto& device = *static_cast<Device*>(self);
           watching = true;
-          (*device.body_)();
+          device.launch_->body(device.launch_->arguments.get());
           watching = false;
           device.now().state = State::ended;
         },
@@ -162,7 +205,7 @@ void Device::run_block(uint64_t block, const Shape& shape) {
       current_ = ready_.back();
       ready_.pop_back();
       Thread& thread = now();
-      position.thread_at = place(static_cast<uint64_t>(current_), shape.block);
+      position.thread_at = place(static_cast<uint64_t>(current_), launch_->block);
       thread.fiber.enter();
       watching = false;
       if (thread.state == State::ended) ++ended;
@@ -170,7 +213,7 @@ void Device::run_block(uint64_t block, const Shape& shape) {
     }
     if (!failure_.empty()) {
       const std::string what =
-          cat(kernel_, ", block (", position.block_at.x, ", ", position.block_at.y, ", ",
+          cat(launch_->kernel, ", block (", position.block_at.x, ", ", position.block_at.y, ", ",
               position.block_at.z, "): ", failure_, "; SATIN_SIM_SEED=", seed_);
       failure_.clear();
       throw Error(what);
@@ -268,8 +311,20 @@ void Device::check(const void* p, size_t bytes, bool write) {
     else if (!region->access(p, bytes, write, moment))
       what = region->race(p, bytes, write, moment);
     if (!what.empty()) fail(std::move(what));
+  } else if (!may_touch(p)) {
+    fail(cat(write ? "writes " : "reads ", bytes, " bytes of the host's memory"));
   }
   watching = true;
+}
+
+/// What is not device memory and still a thread's: its stack, the arguments, and what the program
+/// is made of (constants, threadIdx).
+bool Device::may_touch(const void* p) {
+  if (now().fiber.holds(p)) return true;
+  const char* at = static_cast<const char*>(p);
+  const auto* arguments = static_cast<const char*>(launch_->arguments.get());
+  return (at >= arguments && at < arguments + launch_->argument_bytes) ||
+         (at >= &__executable_start && at < &_end);
 }
 
 void Device::check_alignment(const void* p, size_t bytes) {
@@ -299,9 +354,28 @@ void check_alignment(const void* p, size_t bytes) {
 int lane() { return Device::get().lane(); }
 void seed(uint64_t value) { Device::get().seed(value); }
 void access(const void* p, size_t bytes, bool write) { Device::get().check(p, bytes, write); }
-void run(const char* kernel, const Shape& shape, const std::function<void()>& body) {
-  Device::get().run(kernel, shape, body);
+void launch(const Launch& launch) {
+  if (!recording_now) return Device::get().run(launch);
+  recorded.push_back(launch);
+  ++Device::get().counts().recorded;
 }
+void begin_recording() {
+  recording_now = true;
+  recorded.clear();
+}
+bool recording() { return recording_now; }
+std::vector<Launch> end_recording() {
+  recording_now = false;
+  return std::move(recorded);
+}
+Counts counts() { return Device::get().counts(); }
+void count_replay() { ++Device::get().counts().replays; }
+void upload(void* to, const void* host, size_t bytes) { Device::get().upload(to, host, bytes); }
+void download(void* host, const void* from, size_t bytes) {
+  Device::get().download(host, from, bytes);
+}
+size_t free_bytes() { return Device::get().free_bytes(); }
+void limit_memory(size_t bytes) { Device::get().limit_memory(bytes); }
 void* allocate(size_t bytes) { return Device::get().allocate(bytes); }
 void release(void* memory) { Device::get().release(memory); }
 

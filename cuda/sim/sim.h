@@ -7,17 +7,19 @@
 //
 // Every access to memory in a kernel is seen, through whatever pointer: the kernels are compiled
 // with the thread sanitizer's instrumentation, and the functions it calls are ours (hooks.cpp). Red
-// (an Error that names kernel, block, thread and seed) are: accesses outside of what was allocated,
-// vector accesses that are not aligned, races (shadow.h), barriers and shuffles that not all
-// threads reach, limits of a launch.  Shared memory starts as NaN.
+// (an Error that names kernel, block, thread and seed) are: accesses outside of what was allocated
+// or to the host's memory, vector accesses that are not aligned, races (shadow.h), barriers and
+// shuffles that not all threads reach, limits of a launch.  Shared memory starts as NaN.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <functional>
+#include <memory>
 #include <string>
+#include <tuple>
 #include <type_traits>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -78,6 +80,7 @@ namespace satin::cuda::sim {
 struct Limits {
   unsigned threads = 1024, grid_x = 2147483647, grid_yz = 65535, block_z = 64;
   size_t shared_bytes = 99 * 1024;  ///< the smallest of compute capability 8.0 and later
+  size_t argument_bytes = 4096;
 };
 
 /// Who runs now: threadIdx and friends.
@@ -95,17 +98,57 @@ void warp_barrier(int line);
 uint32_t exchange(uint32_t bits, int lane, int line);
 int lane();
 
-struct Shape {
+/// A kernel and its arguments, which a launch copies as a device does: nothing else of the host can
+/// be seen by its threads.
+struct Launch {
+  const char* kernel;
   dim3 grid, block;
   size_t shared_bytes = 0;
+  std::shared_ptr<const void> arguments;
+  size_t argument_bytes = 0;
+  void (*body)(const void* arguments) = nullptr;  ///< of one thread
 };
-/// Runs body once per thread.  Throws Error.
-void run(const char* kernel, const Shape& shape, const std::function<void()>& body);
+template <class... Parameters>
+Launch launch_of(const char* name,
+                 dim3 grid,
+                 dim3 block,
+                 size_t shared_bytes,
+                 void (*kernel)(Parameters...),
+                 Parameters... arguments) {
+  using Packet = std::tuple<void (*)(Parameters...), Parameters...>;
+  return {name,
+          grid,
+          block,
+          shared_bytes,
+          std::make_shared<const Packet>(kernel, arguments...),
+          sizeof(Packet),
+          [](const void* packet) {
+            std::apply([](auto function, auto... parameters) { function(parameters...); },
+                       *static_cast<const Packet*>(packet));
+          }};
+}
+/// Runs it once per thread, or keeps it while this thread records.  Throws Error.
+void launch(const Launch& launch);
+void begin_recording();
+bool recording();
+std::vector<Launch> end_recording();
+/// Launches that were recorded, and recordings that were started again, since the process began.
+struct Counts {
+  int64_t launches = 0, recorded = 0, replays = 0;
+};
+Counts counts();
+void count_replay();
 
 /// Device memory, filled with NaN; what lies between two allocations belongs to nobody.  allocate
 /// throws std::bad_alloc.
 void* allocate(size_t bytes);
 void release(void* memory);
+/// Copies into and out of one allocation.  Throws Error.
+void upload(void* to, const void* host, size_t bytes);
+void download(void* host, const void* from, size_t bytes);
+/// What a device of limit_memory() bytes would have left.
+size_t free_bytes();
+void limit_memory(size_t bytes);
 /// The seed of random order from now on.
 void seed(uint64_t value);
 

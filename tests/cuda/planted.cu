@@ -74,6 +74,8 @@ __global__ void halves_kernel(uint16_t* out, const uint16_t* in, int64_t n) {
   for (int64_t i = thread_index(); i < n; i += thread_count()) out[i] = in[i];
 }
 
+__global__ void host_memory_kernel(float* out, const float* in) { *out = *in; }
+
 __global__ void nothing_kernel() {}
 
 }  // namespace
@@ -107,6 +109,9 @@ void past_shared(float* out) {
 }
 void halves(uint16_t* out, const uint16_t* in, int64_t n) {
   launch(kCall, "halves", over(n, 64, 64), halves_kernel, out, in, n);
+}
+void host_memory(float* out, const float* in) {
+  launch(kCall, "host_memory", {1, 1}, host_memory_kernel, out, in);
 }
 void launch_of(unsigned threads, int64_t shared_bytes) {
   launch(kCall, "nothing", {1, threads, shared_bytes}, nothing_kernel);

@@ -29,6 +29,8 @@ void unwritten(float* out);
 void past_shared(float* out);
 /// 16-bit neighbors, one thread each: healthy.
 void halves(uint16_t* out, const uint16_t* in, int64_t n);
+/// Copies one float from memory of the host.
+void host_memory(float* out, const float* in);
 /// A launch of this many threads a block and bytes of shared memory.
 void launch_of(unsigned threads, int64_t shared_bytes);
 

@@ -1,0 +1,68 @@
+// The simulator as the device of cuda/device.h.  Its memory is closed to the host: between kernels,
+// uploads and downloads its pages can neither be read nor written, so whoever dereferences a
+// pointer to it ends the test there.
+#include "cuda/device.h"
+
+#include <atomic>
+
+#include "cuda/sim/sim.h"
+#include "tensor/error.h"
+
+namespace satin::cuda {
+namespace {
+
+class SimulatedRecording final : public Recording {
+ public:
+  explicit SimulatedRecording(std::vector<sim::Launch> launches) : launches_(std::move(launches)) {}
+  void replay(const Exec&) override {
+    for (const sim::Launch& l : launches_) sim::launch(l);
+    sim::count_replay();
+  }
+
+ private:
+  std::vector<sim::Launch> launches_;
+};
+
+class SimulatedDevice final : public Device {
+ public:
+  std::string name() const override { return "cuda (simulated)"; }
+  int64_t free_bytes() override { return static_cast<int64_t>(sim::free_bytes()); }
+  void* allocate(int64_t bytes) override {
+    refuse_while_recording("an allocation");
+    const auto size = static_cast<size_t>(bytes);
+    return size <= sim::free_bytes() ? sim::allocate(size) : nullptr;
+  }
+  void release(void* memory) override { sim::release(memory); }
+  void upload(void* to, const void* host, int64_t bytes) override {
+    refuse_while_recording("an upload");
+    sim::upload(to, host, static_cast<size_t>(bytes));
+  }
+  void download(void* host, const void* from, int64_t bytes) override {
+    refuse_while_recording("a download");
+    sim::download(host, from, static_cast<size_t>(bytes));
+  }
+  void synchronize() override { refuse_while_recording("waiting"); }
+  void select(Exec&) override {}
+  void begin_recording() override {
+    refuse_while_recording("another recording");
+    sim::begin_recording();
+  }
+  std::unique_ptr<Recording> end_recording() override {
+    return std::make_unique<SimulatedRecording>(sim::end_recording());
+  }
+
+ private:
+  static void refuse_while_recording(const char* what) {
+    if (sim::recording()) throw DeviceError(cat(what, " while a run is recorded"));
+  }
+};
+
+}  // namespace
+
+Gpus gpus() {
+  return {{{0, "simulated", 8, 0, static_cast<int64_t>(sim::free_bytes())}}, "13.0", {}};
+}
+
+std::unique_ptr<Device> open_device(const Gpu&) { return std::make_unique<SimulatedDevice>(); }
+
+}  // namespace satin::cuda

@@ -4,6 +4,7 @@
 #   make            the program: build/mgpnet, one static file
 #   make demo       smooths examples/pictures (and PHOTO=mine.jpg) into demo-out/
 #   make test       builds and runs every test
+#   make cuda       the program with its GPU kernels: build/mgpnet-cuda (needs nvcc, no GPU)
 #   make asan tsan  the sanitizers, on a fitting subset
 #   make bench      end to end and every operation, beside PyTorch where it can be imported
 #   make bench-compare BASE=main~3
@@ -18,13 +19,23 @@ ifneq ($(shell command -v ccache 2>/dev/null),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: program demo test asan tsan bench bench-compare format lint docs install clean
+.PHONY: program cuda demo test asan tsan bench bench-compare format lint docs install clean
 
 program:
 	@.ci/install build
 	@cmake --preset release >/dev/null
 	cmake --build --preset release --target mgpnet
 	@ln -sf release/examples/mgpnet build/mgpnet
+
+cuda:
+	@command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] || { echo "make cuda: there is no nvcc in PATH or \
+	/usr/local/cuda/bin; install the CUDA Toolkit 13 (make alone builds the program without CUDA)" >&2; exit 1; }
+	@.ci/install build
+	@cmake --preset cuda >/dev/null
+	cmake --build --preset cuda --target mgpnet
+	@ln -sf cuda/examples/mgpnet build/mgpnet-cuda
+	@cuda/resources build/cuda
+	@cuda/check_binary build/mgpnet-cuda
 
 demo: program
 	@cmake --build --preset release --target before_after

@@ -10,6 +10,8 @@ struct Tensors7 {
 };
 
 __global__ void adam_kernel(Tensors7 x, int64_t n, AdamAttrs a) {
+  // With one element an output may lie over one of the scalars: only its own thread may read them.
+  if (thread_index() >= n) return;
   const float scale = *x.scale;
   const bool skip = !(scale - scale == 0);  // not finite
   // Bias corrections in f64: 1 - beta^t cancels for small t.

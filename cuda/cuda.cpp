@@ -92,10 +92,11 @@ const Backend& backend(int number) {
   static auto& opened = *new std::map<int, CudaBackend>;
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
+  static const Gpus all = gpus();
+  if (all.list.empty()) throw DeviceError(all.problem);
+  if (number == kFirst) number = all.list.front().number;
   const auto found = opened.find(number);
   if (found != opened.end()) return found->second;
-  const Gpus all = gpus();
-  if (all.list.empty()) throw DeviceError(all.problem);
   for (const Gpu& gpu : all.list)
     if (gpu.number == number) return opened.try_emplace(number, open_device(gpu)).first->second;
   std::string known;

@@ -22,15 +22,19 @@ struct Gpu {
 /// What can be used here.
 struct Gpus {
   std::vector<Gpu> list;
-  std::string driver;   ///< the newest CUDA the driver knows, "13.0"; empty: no driver
-  std::string problem;  ///< if the list is empty, why, and what to do
+  bool built = true;       ///< this program holds kernels for GPUs
+  bool simulated = false;  ///< by cuda/sim: right, and very slow
+  std::string driver;      ///< the newest CUDA the driver knows, "13.0"; empty: no driver
+  std::string problem;     ///< if the list is empty, why, and what to do
 };
 
 /// Never fails: what goes wrong is a problem.
 Gpus gpus();
 
-/// Takes a GPU into use; its memory and kernels are there until the process ends.
-/// errors: DeviceError says why there is no such GPU
-const Backend& backend(int number = 0);
+inline constexpr int kFirst = -1;
+
+/// Takes a GPU into use, the first or the one of this number; its memory and kernels are there
+/// until the process ends. errors: DeviceError says why there is no such GPU
+const Backend& backend(int number = kFirst);
 
 }  // namespace satin::cuda

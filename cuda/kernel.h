@@ -14,9 +14,11 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 #define SATIN_DEVICE __device__ __forceinline__
+#define SATIN_UNROLL _Pragma("unroll")
 #else
 #include "cuda/sim/sim.h"
 #define SATIN_DEVICE inline
+#define SATIN_UNROLL
 #endif
 
 namespace satin::cuda {

@@ -7,20 +7,21 @@
 namespace satin::cuda {
 namespace {
 
+/// Axes of extent 1 go before those there are: loops over all kMaxRank are unrolled, and what a
+/// thread keeps per axis stays in registers.
 struct Geometry {
-  int rank;
   PadMode mode;
   int64_t x[kMaxRank], y[kMaxRank], before[kMaxRank];
 };
 
 Geometry geometry_of(const PadAttrs& a, const Shape& x, const Shape& y) {
   Geometry g{};
-  g.rank = x.rank();
   g.mode = a.mode;
-  for (int i = 0; i < g.rank; ++i) {
-    g.x[i] = x[i];
-    g.y[i] = y[i];
-    g.before[i] = a.before[i];
+  for (int i = 0; i < kMaxRank; ++i) {
+    const int axis = i - (kMaxRank - x.rank());
+    g.x[i] = axis < 0 ? 1 : x[axis];
+    g.y[i] = axis < 0 ? 1 : y[axis];
+    g.before[i] = axis < 0 ? 0 : a.before[axis];
   }
   return g;
 }
@@ -29,7 +30,7 @@ __global__ void pad_kernel(Geometry g, int64_t size, float* y, const float* x) {
   for (int64_t i = thread_index(); i < size; i += thread_count()) {
     int64_t rest = i, from = 0, step = 1;
     bool inside = true;
-    for (int a = g.rank - 1; a >= 0; --a) {
+    SATIN_UNROLL for (int a = kMaxRank - 1; a >= 0; --a) {
       const int64_t s = pad_source(rest % g.y[a] - g.before[a], g.x[a], g.mode);
       rest /= g.y[a];
       inside = inside && s >= 0;
@@ -62,7 +63,7 @@ SATIN_DEVICE int64_t next_copy(const Geometry& g, int a, int64_t s, int64_t i) {
 __global__ void pad_adjoint_kernel(Geometry g, int64_t size, float* x, const float* y) {
   for (int64_t i = thread_index(); i < size; i += thread_count()) {
     int64_t index[kMaxRank], at[kMaxRank], rest = i;
-    for (int a = g.rank - 1; a >= 0; --a) {
+    SATIN_UNROLL for (int a = kMaxRank - 1; a >= 0; --a) {
       index[a] = rest % g.x[a];
       rest /= g.x[a];
       at[a] = next_copy(g, a, index[a], -1);
@@ -70,15 +71,16 @@ __global__ void pad_adjoint_kernel(Geometry g, int64_t size, float* x, const flo
     float sum = 0;
     for (;;) {
       int64_t from = 0;
-      for (int a = 0; a < g.rank; ++a) from = from * g.y[a] + at[a];
+      SATIN_UNROLL for (int a = 0; a < kMaxRank; ++a) from = from * g.y[a] + at[a];
       sum += y[from];
-      int a = g.rank - 1;
-      for (; a >= 0; --a) {
+      bool carry = true;  // to the next axis out
+      SATIN_UNROLL for (int a = kMaxRank - 1; a >= 0; --a) {
+        if (!carry) continue;
         at[a] = next_copy(g, a, index[a], at[a]);
-        if (at[a] < g.y[a]) break;
-        at[a] = next_copy(g, a, index[a], -1);
+        carry = at[a] >= g.y[a];
+        if (carry) at[a] = next_copy(g, a, index[a], -1);
       }
-      if (a < 0) break;
+      if (carry) break;
     }
     x[i] = sum;
   }

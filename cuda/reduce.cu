@@ -5,7 +5,10 @@ namespace satin::cuda {
 namespace {
 
 /// One thread per result.
-__global__ void amax_kernel(Loop<1> kept, Loop<1> reduced, float* y, const float* x) {
+__global__ void amax_kernel(const __grid_constant__ Loop<1> kept,
+                            const __grid_constant__ Loop<1> reduced,
+                            float* y,
+                            const float* x) {
   for (int64_t r = thread_index(); r < kept.size; r += thread_count()) {
     int64_t start[1], at[1];
     kept.offsets(r, start);

@@ -4,7 +4,11 @@
 namespace satin::cuda {
 
 Gpus gpus() {
-  return {{}, {}, "this binary is built without CUDA; make cuda builds build/mgpnet-cuda"};
+  return {{},
+          false,
+          false,
+          {},
+          "this binary is built without CUDA; make cuda builds build/mgpnet-cuda"};
 }
 
 const Backend& backend(int) { throw DeviceError(gpus().problem); }

@@ -15,7 +15,7 @@ class SimulatedRecording final : public Recording {
  public:
   explicit SimulatedRecording(std::vector<sim::Launch> launches) : launches_(std::move(launches)) {}
   void replay(const Exec&) override {
-    for (const sim::Launch& l : launches_) sim::launch(l);
+    for (const sim::Launch& l : launches_) sim::run(l);
     sim::count_replay();
   }
 
@@ -60,7 +60,8 @@ class SimulatedDevice final : public Device {
 }  // namespace
 
 Gpus gpus() {
-  return {{{0, "simulated", 8, 0, static_cast<int64_t>(sim::free_bytes())}}, "13.0", {}};
+  return {
+      {{0, "simulated", 8, 0, static_cast<int64_t>(sim::free_bytes())}}, true, true, "13.0", {}};
 }
 
 std::unique_ptr<Device> open_device(const Gpu&) { return std::make_unique<SimulatedDevice>(); }

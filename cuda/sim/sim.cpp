@@ -354,9 +354,10 @@ void check_alignment(const void* p, size_t bytes) {
 int lane() { return Device::get().lane(); }
 void seed(uint64_t value) { Device::get().seed(value); }
 void access(const void* p, size_t bytes, bool write) { Device::get().check(p, bytes, write); }
-void launch(const Launch& launch) {
-  if (!recording_now) return Device::get().run(launch);
-  recorded.push_back(launch);
+void run(const Launch& launch) { Device::get().run(launch); }
+void launch(Launch launch) {
+  if (!recording_now) return run(launch);
+  recorded.push_back(std::move(launch));
   ++Device::get().counts().recorded;
 }
 void begin_recording() {

@@ -26,6 +26,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __restrict__
+#define __grid_constant__
 #define __launch_bounds__(...)
 
 struct dim3 {
@@ -104,7 +105,7 @@ struct Launch {
   const char* kernel;
   dim3 grid, block;
   size_t shared_bytes = 0;
-  std::shared_ptr<const void> arguments;
+  std::unique_ptr<const void, void (*)(const void*)> arguments;
   size_t argument_bytes = 0;
   void (*body)(const void* arguments) = nullptr;  ///< of one thread
 };
@@ -120,15 +121,18 @@ Launch launch_of(const char* name,
           grid,
           block,
           shared_bytes,
-          std::make_shared<const Packet>(kernel, arguments...),
+          {new Packet(kernel, arguments...),
+           [](const void* packet) { delete static_cast<const Packet*>(packet); }},
           sizeof(Packet),
           [](const void* packet) {
             std::apply([](auto function, auto... parameters) { function(parameters...); },
                        *static_cast<const Packet*>(packet));
           }};
 }
-/// Runs it once per thread, or keeps it while this thread records.  Throws Error.
-void launch(const Launch& launch);
+/// Runs it once per thread.  Throws Error.
+void run(const Launch& launch);
+/// The same, or keeps it while this thread records.
+void launch(Launch launch);
 void begin_recording();
 bool recording();
 std::vector<Launch> end_recording();

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "mgpnet/command.h"
 #include "mgpnet/command_line.h"
 #include "mgpnet/config_file.h"
@@ -32,7 +33,8 @@ std::string version_text(const Build& build) {
 #else
                                 "g++ " __VERSION__
 #endif
-                                "\nbackends  cpu\nisas     ");
+                                "\nbackends  cpu",
+                                satin::cuda::gpus().built ? " cuda" : "", "\nisas     ");
   for (const satin::cpu::Isa isa : satin::cpu::available_isas())
     text += " " + std::string(satin::cpu::name_of(isa));
   text += "\ncodecs    png jpg bmp tga\nmodel     ";
@@ -92,14 +94,18 @@ void resolve(Globals& globals, const Typed& typed) {
   globals.device = typed.device;
   if (!typed.gpu.empty()) globals.device = typed.gpu == "-1" ? "cpu" : "cuda:" + typed.gpu;
   globals.threads = typed.threads > 0 ? typed.threads : satin::usable_cores();
-  globals.max_mem = typed.max_mem.empty() ? 0 : parse_size(typed.max_mem).value_or(0);
   const std::pair<const char*, ProgressMode> modes[] = {{"bar", ProgressMode::bar},
                                                         {"plain", ProgressMode::plain},
                                                         {"json", ProgressMode::json},
                                                         {"none", ProgressMode::none}};
   for (const auto& [name, mode] : modes)
     if (typed.progress == name) globals.progress = mode;
-  backend_of(globals);  // refuses what this machine lacks before any work
+  // Refuses what this machine lacks before any work.  `auto` looks for a GPU when work begins.
+  if (globals.device != "auto" || globals.precision != "auto") backend_of(globals);
+  if (typed.max_mem.ends_with('%'))
+    globals.max_mem = parse_size(typed.max_mem, device_memory(globals)).value_or(0);
+  else if (!typed.max_mem.empty())
+    globals.max_mem = parse_size(typed.max_mem).value_or(0);
 }
 
 /// The app whose options apply: the subcommand in use, or the program itself.

@@ -2,6 +2,7 @@
 // this machine can do, measured in the same run; and how much memory, planned and actual.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -44,7 +45,22 @@ int64_t peak_rss() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
+std::string device_label(const Globals& globals) {
+  if (backend_of(globals).on_host()) return "cpu";
+  return globals.device == "auto" ? "cuda" : globals.device;
+}
+
+/// The instruction set; on a GPU its name.
+std::string isa_label(const Globals& globals) {
+  const satin::Backend& backend = backend_of(globals);
+  return std::string(backend.on_host() ? satin::cpu::name_of(satin::cpu::default_isa())
+                                       : backend.name());
+}
+
 double rounded(double x) { return std::stod(fmt::format("{:.6g}", x)); }
+
+/// Limits of a GPU are not measured yet: null.
+Json measured(double x) { return x > 0 ? Json(rounded(x)) : Json(nullptr); }
 
 /// One warm-up, then `repeat` runs.
 Timing measure(satin::Program& program,
@@ -52,21 +68,22 @@ Timing measure(satin::Program& program,
                const Globals& globals,
                satin::ThreadPool& pool,
                int repeat,
-               OpTimes& times) {
-  InterruptCheck check(&times);
-  const satin::Exec exec{.pool = &pool, .profiler = &check};
+               OpTimes* times) {
+  const satin::Backend& backend = backend_of(globals);
+  InterruptCheck check(times);
+  const satin::Exec exec = exec_of(globals, pool, &check);
   std::vector<double> seconds;
   for (int i = -1; i < repeat; ++i) {
     stop_if_interrupted();
     fill_inputs(program, workload, globals.seed);
-    times.start();
+    if (times) times->start();
+    backend.finish();
     const auto start = std::chrono::steady_clock::now();
     program.run(exec);
+    backend.finish();
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    if (i < 0)
-      times = OpTimes();
-    else
-      seconds.push_back(took.count());
+    if (i < 0 && times) *times = OpTimes();
+    if (i >= 0) seconds.push_back(took.count());
     detail(globals, fmt::format("{}: {:.4f} s", i < 0 ? "warm-up" : "run", took.count()));
   }
   return {median(seconds), *std::min_element(seconds.begin(), seconds.end())};
@@ -106,7 +123,8 @@ void print_ops(const std::vector<OpRow>& rows,
     const double gflops = 2e-9 * static_cast<double>(group.macs) / group.seconds;
     const double gbps = 1e-9 * static_cast<double>(group.bytes) / group.seconds;
     // What bounds it: arithmetic or memory.
-    const double limit = group.macs > 0
+    const double limit = peak == 0 ? NAN
+                         : group.macs > 0
                              ? gflops / roofline(peak, bandwidth, group.macs, group.bytes)
                              : gbps / bandwidth;
     if (json) {
@@ -114,21 +132,22 @@ void print_ops(const std::vector<OpRow>& rows,
                  {"op", name.first},
                  {"shapes", name.second},
                  {"count", group.count},
-                 {"device", "cpu"},
-                 {"isa", satin::cpu::name_of(satin::cpu::default_isa())},
+                 {"device", device_label(globals)},
+                 {"isa", isa_label(globals)},
                  {"threads", globals.threads},
                  {"seconds", rounded(group.seconds)},
                  {"gflops", rounded(gflops)},
                  {"gbps", rounded(gbps)},
-                 {"limit_share", rounded(limit)},
-                 {"peak_gflops", rounded(peak)},
-                 {"bandwidth_gbps", rounded(bandwidth)}}
+                 {"limit_share", measured(limit)},
+                 {"peak_gflops", measured(peak)},
+                 {"bandwidth_gbps", measured(bandwidth)}}
                 .dump() +
             "\n");
     } else {
-      print(fmt::format("{:9.3f} {:6.1f} {:5} {:9.1f} {:8.1f} {:7.1f}  {:<19} {}\n",
+      print(fmt::format("{:9.3f} {:6.1f} {:5} {:9.1f} {:8.1f} {:>7}  {:<19} {}\n",
                         1e3 * group.seconds, 100 * group.seconds / total, group.count, gflops, gbps,
-                        100 * limit, name.first, name.second));
+                        peak == 0 ? "-" : fmt::format("{:.1f}", 100 * limit), name.first,
+                        name.second));
     }
   }
 }
@@ -150,7 +169,8 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
     note(globals, fmt::format("sides are padded to multiples of 64: {}x{}", workload.options.width,
                               workload.options.height));
   // Bandwidth is measured beside the finished runs of --what ops.
-  const int64_t beside = bytes_beside_plan(workload) + (options.what == "ops" ? kTriadBytes : 0);
+  const int64_t beside = counted_beside(
+      globals, bytes_beside_plan(workload) + (options.what == "ops" ? kTriadBytes : 0));
   const satin::Options planning =
       options_of(workload, !globals.no_fuse, left_for_plan(globals, beside), precision_of(globals));
   require_memory(globals,
@@ -158,21 +178,23 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
                  "the runs", "bench");
   satin::ThreadPool pool(globals.threads);
   const satin::cpu::Isa isa = satin::cpu::default_isa();
-  double peak = peak_gflops(isa, pool, precision_of(globals));
+  const bool host = backend.on_host();  // the peak of a GPU is not measured yet
+  double peak = host ? peak_gflops(isa, pool, precision_of(globals)) : 0;
   satin::Program program(workload.outputs, backend, planning);
   fill(program, workload, globals.seed);
   OpTimes times;
-  const Timing timing = measure(program, workload, globals, pool, options.repeat, times);
+  const Timing timing = measure(program, workload, globals, pool, options.repeat,
+                                options.what == "ops" ? &times : nullptr);
   const int64_t rss = peak_rss(), planned = program.plan().total_bytes();
   // The processor may have been busy or cool the first time: the better of before and after.
-  peak = std::max(peak, peak_gflops(isa, pool, precision_of(globals)));
+  if (host) peak = std::max(peak, peak_gflops(isa, pool, precision_of(globals)));
 
   if (options.what == "ops") {
     std::vector<OpRow> rows = op_rows(program.plan(), workload);
     times.store_medians(rows);
-    const double bandwidth = triad_bandwidth(pool);
+    const double bandwidth = host ? triad_bandwidth(pool) : 0;
     print_ops(rows, peak, bandwidth, globals, options.json);
-    if (!options.json)
+    if (!options.json && host)
       print(
           fmt::format("limits measured in this run: {:.1f} GFLOP/s ({}, {} threads), {:.1f} "
                       "GB/s; %% limit is of the lower bound of the two for the operation\n",
@@ -184,14 +206,14 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
     print(Json{{"what", options.what},
                {"size", size},
                {"batch", batch},
-               {"device", "cpu"},
-               {"isa", satin::cpu::name_of(isa)},
+               {"device", device_label(globals)},
+               {"isa", isa_label(globals)},
                {"precision", precision_of(globals) == satin::Precision::bf16 ? "bf16" : "f32"},
                {"threads", globals.threads},
                {"median_s", rounded(timing.median)},
                {"min_s", rounded(timing.min)},
                {"gflops", rounded(gflops)},
-               {"peak_gflops", rounded(peak)},
+               {"peak_gflops", measured(peak)},
                {"planned_bytes", planned},
                {"rss_bytes", rss}}
               .dump() +
@@ -201,11 +223,14 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
   print(fmt::format(
       "{} {} batch {}, {}, {}\n"
       "time     median {:.4f} s, minimum {:.4f} s of {} runs\n"
-      "speed    {:.1f} GFLOP/s, {:.1f} % of the {:.1f} GFLOP/s measured in this run\n"
+      "speed    {:.1f} GFLOP/s, {}\n"
       "memory   planned {} ({} bytes), actual peak of the process {} ({} bytes)\n",
       options.what, size, batch, precision_of(globals) == satin::Precision::bf16 ? "bf16" : "f32",
-      device_name(globals), timing.median, timing.min, options.repeat, gflops, 100 * gflops / peak,
-      peak, size_text(planned), planned, size_text(rss), rss));
+      device_name(globals), timing.median, timing.min, options.repeat, gflops,
+      host ? fmt::format("{:.1f} % of the {:.1f} GFLOP/s measured in this run", 100 * gflops / peak,
+                         peak)
+           : "the peak is not yet measured",
+      size_text(planned), planned, size_text(rss), rss));
 }
 
 }  // namespace

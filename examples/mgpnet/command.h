@@ -79,6 +79,11 @@ std::string device_name(const Globals& globals);
 /// Says once, on stderr, which device `auto` chose.
 void announce_device(const Globals& globals);
 
+/// The largest difference to the plain loops on a small graph, relative to the largest value;
+/// infinite for NaN.
+double self_test(const satin::Backend& backend, const satin::Exec& exec);
+inline constexpr double kSelfTestBar = 1e-5;
+
 /// Any exception as the Failure it stands for.  satin::FileError becomes kModel.
 /// requires: not Interrupted
 Failure to_failure(const std::exception_ptr& error);
@@ -95,10 +100,16 @@ class InterruptCheck : public satin::Profiler {
  public:
   explicit InterruptCheck(satin::Profiler* next = nullptr) : next_(next) {}
   void step(const satin::Node& node, double seconds) override;
+  bool passes_on() const { return next_ != nullptr; }
 
  private:
   satin::Profiler* next_;
 };
+/// How runs go under these options.  On a device only a check that passes times on is used: runs
+/// are short there, and a kernel that is timed is waited for.
+satin::Exec exec_of(const Globals& globals,
+                    satin::ThreadPool& pool,
+                    InterruptCheck* check = nullptr);
 
 /// Results: text to stdout.  errors: Failure(kOutput) when it cannot be written
 void print(const std::string& text);
@@ -116,10 +127,14 @@ void print_failure(const Failure& failure);
 std::string size_text(int64_t bytes);
 /// "2:05", "1:00:09"
 std::string time_text(double seconds);
-/// 6G, 512M, 1048576, or 80% of the memory this process may use; nothing for other text.
-std::optional<int64_t> parse_size(const std::string& text);
 /// The memory this process may use: RAM or the cgroup's limit.
 int64_t usable_memory();
+/// Where plans lie: the same on the CPU, what was free on a GPU when it was taken into use.
+int64_t device_memory(const Globals& globals);
+/// What counts against the limit beside plans: on a GPU nothing that the host holds.
+int64_t counted_beside(const Globals& globals, int64_t host_bytes);
+/// 6G, 512M, 1048576, or 80% of `whole`; nothing for other text.
+std::optional<int64_t> parse_size(const std::string& text, int64_t whole = usable_memory());
 /// What the process holds beside plans and data: itself, its libraries and stacks; measured as the
 /// resident size before a model is loaded.
 inline constexpr int64_t kProcessBytes = int64_t{24} << 20;

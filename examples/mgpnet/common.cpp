@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cpu/cpu.h"
 #include "mgpnet/command.h"
 #include "mgpnet/dataset.h"
 #include "mgpnet/image_io.h"
@@ -27,43 +26,6 @@
 namespace mgpnet {
 
 using satin::cat;
-
-// --- device ------------------------------------------------------------------------------------
-
-const satin::Backend& backend_of(const Globals& globals) {
-  if (globals.device.starts_with("cuda"))
-    throw Failure(kDevice, "no CUDA device", "--device " + globals.device,
-                  "this binary is built without CUDA; use --device cpu or auto");
-  if (globals.precision == "tf32")
-    throw Failure(kDevice, "precision not available", "--precision tf32",
-                  "the CPU computes in f32 and bf16; use --precision f32, bf16 or auto");
-  try {
-    return satin::cpu::backend();
-  } catch (const satin::Error& e) {
-    throw Failure(kDevice, "no such instruction set", "SATIN_ISA", e.what());
-  }
-}
-
-satin::Precision precision_of(const Globals& globals) {
-  return globals.precision == "bf16" ? satin::Precision::bf16 : satin::Precision::f32;
-}
-
-void require_f32(const Globals& globals) {
-  if (precision_of(globals) != satin::Precision::f32)
-    throw Failure(kDevice, "precision not available", "--precision " + globals.precision,
-                  "training computes in f32 only so far; use --precision f32 or auto");
-}
-
-std::string device_name(const Globals& globals) {
-  return cat("cpu (", satin::cpu::name_of(satin::cpu::default_isa()), "), ", globals.threads,
-             globals.threads == 1 ? " thread" : " threads");
-}
-
-void announce_device(const Globals& globals) {
-  static bool said = false;
-  if (!said && globals.device == "auto") note(globals, "device: " + device_name(globals));
-  said = true;
-}
 
 // --- failures ----------------------------------------------------------------------------------
 
@@ -87,6 +49,10 @@ Failure to_failure(const std::exception_ptr& error) {
     return {kMemory, "not enough memory", "--max-mem",
             cat(e.what(), "; the smallest limit that would do is ", size_text(e.needed), " (",
                 e.needed, " bytes)")};
+  } catch (const satin::OutOfMemory& e) {
+    return {kMemory, "not enough memory", "", e.what()};
+  } catch (const satin::DeviceError& e) {
+    return {kDevice, "the device failed", "", cat(e.what(), "; --device cpu goes without it")};
   } catch (const std::bad_alloc&) {
     return {kMemory, "not enough memory", "", "the system refused an allocation"};
   } catch (const std::exception& e) {
@@ -218,7 +184,7 @@ int64_t usable_memory() {
 }
 
 int64_t left_for_plan(const Globals& globals, int64_t beside) {
-  const int64_t limit = globals.max_mem > 0 ? globals.max_mem : usable_memory();
+  const int64_t limit = globals.max_mem > 0 ? globals.max_mem : device_memory(globals);
   return std::max<int64_t>(1, limit - beside);
 }
 
@@ -227,15 +193,17 @@ void require_memory(const Globals& globals,
                     const std::string& what,
                     const std::string& where) {
   const bool asked = globals.max_mem > 0;
-  const int64_t limit = asked ? globals.max_mem : usable_memory();
+  const int64_t limit = asked ? globals.max_mem : device_memory(globals);
   if (needed > limit)
     throw Failure(kMemory, "not enough memory", where,
                   cat(what, " need ", size_text(needed), ", ",
-                      asked ? "--max-mem allows " : "this process may use ", size_text(limit),
-                      "; the smallest limit that would do is ", needed));
+                      asked                           ? "--max-mem allows "
+                      : backend_of(globals).on_host() ? "this process may use "
+                                                      : "free on the GPU are ",
+                      size_text(limit), "; the smallest limit that would do is ", needed));
 }
 
-std::optional<int64_t> parse_size(const std::string& text) {
+std::optional<int64_t> parse_size(const std::string& text, int64_t whole) {
   double value = 0;
   size_t end = 0;
   // stod also reads "inf", "nan" and hexadecimal numbers.
@@ -250,7 +218,7 @@ std::optional<int64_t> parse_size(const std::string& text) {
   std::string unit = text.substr(end);
   for (char& c : unit) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   if (unit == "%") {
-    value = value / 100 * static_cast<double>(usable_memory());
+    value = value / 100 * static_cast<double>(whole);
   } else {
     if (unit.ends_with("IB"))
       unit.resize(unit.size() - 2);

@@ -1,6 +1,5 @@
 // mgpnet devices: what this machine and this binary can compute on, each path tried on a small
-// graph against the plain loops.
-#include <algorithm>
+// graph against the plain loops of the CPU.
 #include <cmath>
 #include <fstream>
 #include <memory>
@@ -9,19 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "mgpnet/command_line.h"
-#include "nn/random.h"
-#include "tensor/conv2d.h"
-#include "tensor/layer_norm.h"
-#include "tensor/matmul.h"
-#include "tensor/program.h"
-#include "tensor/softmax.h"
-#include "tensor/unary.h"
 
 namespace mgpnet {
 namespace {
 
-using satin::Tensor;
 using Json = nlohmann::ordered_json;
 
 std::string processor_name() {
@@ -33,79 +25,89 @@ std::string processor_name() {
   return "unknown processor";
 }
 
-/// A convolution, a normalization, an activation, a product and a softmax, on values from a
-/// formula.
-std::vector<float> small_graph(satin::cpu::Isa isa, satin::ThreadPool& pool, bool plain) {
-  const Tensor x = satin::input({1, 16, 24, 16}), w = satin::input({3, 3, 16, 32}),
-               p = satin::input({32, 40}), gamma = satin::input({32}), beta = satin::input({32});
-  const Tensor z = satin::gelu(satin::layer_norm(satin::conv2d(x, w, {.pad = 1}), gamma, beta));
-  const Tensor y = satin::softmax(satin::matmul(z, p));
-  satin::Program program({y}, satin::cpu::backend(isa));
-  uint64_t stream = 1;
-  for (const Tensor& t : {x, w, p, gamma, beta}) {
-    std::vector<float> values(static_cast<size_t>(t.size()));
-    for (size_t i = 0; i < values.size(); ++i)
-      values[i] = static_cast<float>(2 * satin::uniform(stream, i) - 1);
-    program.write<float>(t, values);
-    ++stream;
-  }
-  program.run({.pool = &pool, .plain = plain});
-  return program.read<float>(y);
+struct Verdict {
+  double error;  ///< the largest difference to the plain loops
+  bool good;
+};
+
+Verdict try_out(const satin::Backend& backend, const satin::Exec& exec) {
+  const double error = self_test(backend, exec);
+  return {error, error <= kSelfTestBar};
 }
 
-/// The largest difference to the plain loops, relative to the largest value; infinite for NaN.
-double self_test(satin::cpu::Isa isa, satin::ThreadPool& pool) {
-  const std::vector<float> expected = small_graph(satin::cpu::Isa::baseline, pool, true);
-  const std::vector<float> got = small_graph(isa, pool, false);
-  double worst = 0, largest = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(got[i]) - expected[i]);
-    worst = std::max(worst, std::isfinite(difference) ? difference : INFINITY);
-    largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
-  }
-  return worst / largest;
+Json verdict_json(const Verdict& v) {
+  return {{"self_test", v.good ? "passed" : "failed"},
+          {"error", std::isfinite(v.error) ? Json(v.error) : Json(nullptr)}};
 }
 
-constexpr double kBar = 1e-5;
+std::string verdict_text(const Verdict& v) {
+  return fmt::format("self-test {} (largest difference to the plain loops {:.1e})",
+                     v.good ? "passed" : "FAILED", v.error);
+}
 
 void run_devices(const Globals& globals, bool json) {
   satin::ThreadPool pool(globals.threads);
   const std::string standard(satin::cpu::name_of(satin::cpu::default_isa()));
   Json isas = Json::array();
   std::string lines;
-  bool passed = true;
+  std::string failed;
   for (const satin::cpu::Isa isa : satin::cpu::available_isas()) {
     const std::string name(satin::cpu::name_of(isa));
-    const double error = self_test(isa, pool);
-    const bool good = error <= kBar;
-    passed = passed && good;
-    isas.push_back({{"isa", name},
-                    {"default", name == standard},
-                    {"self_test", good ? "passed" : "failed"},
-                    {"error", std::isfinite(error) ? Json(error) : Json(nullptr)}});
-    lines +=
-        fmt::format("  {:<9} self-test {} (largest difference to the plain loops {:.1e}){}\n", name,
-                    good ? "passed" : "FAILED", error, name == standard ? ", default" : "");
+    const Verdict verdict = try_out(satin::cpu::backend(isa), {.pool = &pool});
+    if (!verdict.good) failed = "cpu";
+    Json row = {{"isa", name}, {"default", name == standard}};
+    row.update(verdict_json(verdict));
+    isas.push_back(row);
+    lines += fmt::format("  {:<9} {}{}\n", name, verdict_text(verdict),
+                         name == standard ? ", default" : "");
   }
-  const std::string cuda = "not compiled in";
-  if (json) {
-    const Json cpu = {{"device", "cpu"},
-                      {"name", processor_name()},
-                      {"cores", satin::usable_cores()},
-                      {"memory_bytes", usable_memory()},
-                      {"default_isa", standard},
-                      {"isas", isas},
-                      {"self_test", passed ? "passed" : "failed"}};
-    const Json gpu = {{"device", "cuda"}, {"available", false}, {"reason", cuda}};
-    print(Json{{"devices", {cpu, gpu}}}.dump(2) + "\n");
-  } else {
-    print(fmt::format("cpu   {}, {} usable cores, {} of memory\n{}cuda  {}\n", processor_name(),
-                      satin::usable_cores(), size_text(usable_memory()), lines, cuda));
+  const bool cpu_good = failed.empty();
+  Json devices = {{{"device", "cpu"},
+                   {"name", processor_name()},
+                   {"cores", satin::usable_cores()},
+                   {"memory_bytes", usable_memory()},
+                   {"default_isa", standard},
+                   {"isas", isas},
+                   {"self_test", cpu_good ? "passed" : "failed"}}};
+  std::string text = fmt::format("cpu   {}, {} usable cores, {} of memory\n{}", processor_name(),
+                                 satin::usable_cores(), size_text(usable_memory()), lines);
+  const satin::cuda::Gpus gpus = satin::cuda::gpus();
+  for (const satin::cuda::Gpu& gpu : gpus.list) {
+    const std::string device = satin::cat("cuda:", gpu.number);
+    const std::string capability = satin::cat(gpu.major, '.', gpu.minor);
+    Json row = {{"device", device},
+                {"available", true},
+                {"name", gpu.name},
+                {"memory_bytes", gpu.memory_bytes},
+                {"compute_capability", capability},
+                {"driver", gpus.driver}};
+    text += fmt::format("{}  {}, {} of memory, compute capability {}, driver for CUDA {}\n", device,
+                        gpu.name, size_text(gpu.memory_bytes), capability, gpus.driver);
+    try {
+      const Verdict verdict = try_out(satin::cuda::backend(gpu.number), {.pool = &pool});
+      if (!verdict.good) failed = device;
+      row.update(verdict_json(verdict));
+      text += "  " + verdict_text(verdict) + "\n";
+    } catch (const satin::Error& e) {
+      failed = device;
+      row.update({{"self_test", "failed"}, {"reason", e.what()}});
+      text += satin::cat("  self-test FAILED: ", e.what(), "\n");
+    }
+    devices.push_back(row);
   }
-  if (!passed)
-    throw Failure(kCheckFailed, "self-test failed", "cpu",
-                  "an instruction set computes something else than the plain loops; SATIN_ISA=... "
-                  "chooses another one, and please report this");
+  if (gpus.list.empty()) {
+    devices.push_back({{"device", "cuda"}, {"available", false}, {"reason", gpus.problem}});
+    text += "cuda  " + gpus.problem + "\n";
+  }
+  print(json ? Json{{"devices", devices}}.dump(2) + "\n" : text);
+  if (!failed.empty())
+    throw Failure(
+        kCheckFailed, "self-test failed", failed,
+        failed == "cpu"
+            ? "an instruction set computes something else than the plain loops; "
+              "SATIN_ISA=... chooses another one, and please report this"
+            : "the GPU computes something else than the CPU; use --device cpu, and please "
+              "report this");
 }
 
 }  // namespace

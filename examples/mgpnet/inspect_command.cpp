@@ -57,7 +57,8 @@ void inspect_plan(const InspectOptions& options, const Globals& globals) {
   const Workload workload = workload_of(options, globals);
   const satin::Plan plan =
       plan_of(workload, backend_of(globals), !globals.no_fuse,
-              left_for_plan(globals, bytes_beside_plan(workload)), precision_of(globals));
+              left_for_plan(globals, counted_beside(globals, bytes_beside_plan(workload))),
+              precision_of(globals));
   if (!options.svg.empty()) {
     const std::string svg = satin::draw(plan);
     satin::write_file(options.svg, {reinterpret_cast<const uint8_t*>(svg.data()), svg.size()});
@@ -86,7 +87,7 @@ void inspect_plan(const InspectOptions& options, const Globals& globals) {
 void inspect_ops(const InspectOptions& options, const Globals& globals) {
   const Workload workload = workload_of(options, globals);
   const satin::Backend& backend = backend_of(globals);
-  const int64_t beside = bytes_beside_plan(workload);
+  const int64_t beside = counted_beside(globals, bytes_beside_plan(workload));
   const satin::Options planning =
       options_of(workload, !globals.no_fuse, left_for_plan(globals, beside), precision_of(globals));
   const satin::Plan plan = satin::plan_of(workload.outputs, backend, planning);
@@ -100,7 +101,8 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
     require_memory(globals, plan.total_bytes() + beside, "the runs", "inspect --size");
     announce_device(globals);
     satin::ThreadPool pool(globals.threads);
-    report.peak_gflops = peak_gflops(satin::cpu::default_isa(), pool, precision_of(globals));
+    if (backend.on_host())
+      report.peak_gflops = peak_gflops(satin::cpu::default_isa(), pool, precision_of(globals));
     satin::Program program(workload.outputs, backend, planning);
     fill(program, workload, globals.seed);
     OpTimes times;
@@ -110,7 +112,7 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
       if (i == 0) times = OpTimes();  // the first run only warms up
       fill_inputs(program, workload, globals.seed);
       times.start();
-      program.run({.pool = &pool, .profiler = &check});
+      program.run(exec_of(globals, pool, &check));
     }
     times.store_medians(report.rows);
   }
@@ -119,18 +121,19 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
 
 // --- --compare-devices -------------------------------------------------------------------------
 
-/// The backend of `cpu` or of an instruction set.
-const satin::Backend& named_backend(const std::string& name) {
+/// The backend of `cpu`, of an instruction set or of a GPU.
+const satin::Backend& named_backend(const std::string& name, const Globals& globals) {
   if (name == "cpu") return satin::cpu::backend();
   std::vector<std::string> known = {"cpu"};
   for (const satin::cpu::Isa isa : satin::cpu::available_isas()) {
     if (satin::cpu::name_of(isa) == name) return satin::cpu::backend(isa);
     known.emplace_back(satin::cpu::name_of(isa));
   }
-  if (name.starts_with("cuda"))
-    throw Failure(kDevice, "no CUDA device", "--compare-devices " + name,
-                  "this binary is built without CUDA; instruction sets of the CPU can be compared, "
-                  "such as baseline,avx2");
+  if (name == "cuda" || name.starts_with("cuda:")) {
+    Globals device = globals;
+    device.device = name;
+    return backend_of(device);
+  }
   for (const char* isa : {"avx2", "avx512", "amx"})
     if (name == isa)
       throw Failure(kDevice, "instruction set not available", "--compare-devices " + name,
@@ -166,8 +169,8 @@ void compare_devices(InspectOptions options, const Globals& globals) {
   if (options.devices.size() != 2)
     throw Failure(kUsage, "two devices are compared", "--compare-devices",
                   "for example --compare-devices baseline,avx2");
-  const satin::Backend& a = named_backend(options.devices[0]);
-  const satin::Backend& b = named_backend(options.devices[1]);
+  const satin::Backend& a = named_backend(options.devices[0], globals);
+  const satin::Backend& b = named_backend(options.devices[1], globals);
   Image image;
   if (!options.input.empty()) {
     image = read_image(options.input);
@@ -193,7 +196,9 @@ void compare_devices(InspectOptions options, const Globals& globals) {
   if (workload.lr) inputs.push_back({workload.lr, {2e-4f}});
 
   satin::ThreadPool pool(globals.threads);
-  const satin::Schedule schedule = schedule_of(workload, !globals.no_fuse);
+  // A GPU may lack fused kernels that the CPU has.
+  const satin::Backend* device = !a.on_host() ? &a : !b.on_host() ? &b : nullptr;
+  const satin::Schedule schedule = schedule_of(workload, !globals.no_fuse, device);
   const std::vector<Difference> found = compare_backends(schedule, a, b, inputs, {.pool = &pool});
   const Difference* first = nullptr;
   const Difference* worst = nullptr;
@@ -259,7 +264,7 @@ void add_inspect(CLI::App& app, Globals& globals) {
   command->add_flag("--no-time", options->no_time, "run nothing: costs and plan only");
   command
       ->add_option("--compare-devices", options->devices,
-                   "A,B: run every operation on both; cpu, baseline, avx2, avx512")
+                   "A,B: run every operation on both; cpu, baseline, avx2, avx512, cuda, cuda:N")
       ->delimiter(',');
   command->add_option("--input", options->input, "picture for --compare-devices");
   command->add_flag("--json", options->json, "for scripts");

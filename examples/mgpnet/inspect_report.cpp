@@ -277,17 +277,68 @@ std::string ops_text(const OpsReport& report) {
 
 namespace {
 
-/// Memory aligned as kernels expect it.
+/// Memory of the host for a value.
 class Block {
  public:
   Block() = default;
-  Block(const Backend& backend, int64_t bytes)
-      : data_(backend.allocate(bytes), [&backend](void* p) { backend.release(p); }) {}
+  explicit Block(int64_t bytes)
+      : data_(::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 1)), kAlignment),
+              [](void* p) { ::operator delete(p, kAlignment); }) {}
   void* get() const { return data_.get(); }
 
  private:
+  static constexpr std::align_val_t kAlignment{64};
   std::shared_ptr<void> data_;
 };
+
+/// Memory of a backend with the content of a view; the view itself where that is possible.
+class Copy {
+ public:
+  Copy(const Backend& backend, const View& host) : backend_(backend), host_(host), there_(host) {
+    if (backend.on_host()) return;
+    there_.data = backend.allocate(bytes());
+    backend.write(there_.data, host.data, bytes());
+  }
+  ~Copy() {
+    if (!backend_.on_host()) backend_.release(there_.data);
+  }
+  Copy(const Copy&) = delete;
+  Copy& operator=(const Copy&) = delete;
+  const View& view() const { return there_; }
+  void fetch() const {
+    if (!backend_.on_host()) backend_.read(host_.data, there_.data, bytes());
+  }
+
+ private:
+  int64_t bytes() const { return host_.shape.size() * static_cast<int64_t>(size_of(host_.dtype)); }
+  const Backend& backend_;
+  View host_, there_;
+};
+
+/// Runs a node on views of the host, wherever the backend computes.
+void run_node(const Backend& backend,
+              const Node& node,
+              const std::vector<View>& in,
+              const std::vector<View>& out,
+              const Exec& exec) {
+  std::vector<std::unique_ptr<Copy>> in_there, out_there;
+  std::vector<View> in_views, out_views;
+  const auto copy = [&](const std::vector<View>& from, auto& copies, auto& views) {
+    for (const View& v : from) {
+      copies.push_back(std::make_unique<Copy>(backend, v));
+      views.push_back(copies.back()->view());
+    }
+  };
+  copy(in, in_there, in_views);
+  copy(out, out_there, out_views);
+  Call call{node.op, &node.attrs, in_views, out_views, nullptr, &exec};
+  const int64_t scratch = backend.scratch(call);
+  const std::shared_ptr<void> memory(backend.allocate(scratch),
+                                     [&](void* p) { backend.release(p); });
+  call.scratch = memory.get();
+  backend.run(call);
+  for (const auto& y : out_there) y->fetch();
+}
 
 double largest_difference(const View& x, const View& y) {
   double worst = 0, largest = 0;
@@ -330,7 +381,7 @@ std::vector<Difference> compare_backends(
     const NodePtr& leaf = schedule.values[v].leaf;
     if (!leaf) continue;
     const auto bytes = static_cast<size_t>(schedule.values[v].bytes);
-    blocks[v] = Block(a, schedule.values[v].bytes);
+    blocks[v] = Block(schedule.values[v].bytes);
     std::memset(blocks[v].get(), 0, bytes);
     if (!leaf->leaf->data.empty())
       std::memcpy(blocks[v].get(), leaf->leaf->data.data(),
@@ -350,19 +401,13 @@ std::vector<Difference> compare_backends(
       in.push_back(view(static_cast<size_t>(v), blocks[static_cast<size_t>(v)]));
     for (const int v : step.out) {
       const auto i = static_cast<size_t>(v);
-      blocks[i] = Block(a, schedule.values[i].bytes);
-      other.emplace_back(b, schedule.values[i].bytes);
+      blocks[i] = Block(schedule.values[i].bytes);
+      other.emplace_back(schedule.values[i].bytes);
       out_a.push_back(view(i, blocks[i]));
       out_b.push_back(view(i, other.back()));
     }
-    const auto run = [&](const Backend& backend, const std::vector<View>& out) {
-      Call call{step.node->op, &step.node->attrs, in, out, nullptr, &exec};
-      const Block scratch(backend, backend.scratch(call));
-      call.scratch = scratch.get();
-      backend.run(call);
-    };
-    run(a, out_a);
-    run(b, out_b);
+    run_node(a, *step.node, in, out_a, exec);
+    run_node(b, *step.node, in, out_b, exec);
     Difference difference{step.node.get(), 0, bar_of(*step.node)};
     for (size_t i = 0; i < out_a.size(); ++i)
       difference.error = std::max(difference.error, largest_difference(out_a[i], out_b[i]));

@@ -31,7 +31,8 @@ Smoother::Smoother(const Model& model, const Globals& globals)
 
 int64_t Smoother::needed_bytes(int width, int height, int channels) const {
   const int w = padded(width), h = padded(height);
-  const int64_t beside = kProcessBytes + picture_bytes(width, height, channels);
+  const int64_t beside =
+      counted_beside(globals_, kProcessBytes + picture_bytes(width, height, channels));
   const int64_t limit = left_for_plan(globals_, beside);
   if (w != planned_width_ || h != planned_height_ || limit != planned_within_) {
     Parameters parameters = network_parameters(config_);
@@ -65,6 +66,8 @@ void Smoother::compile(int width, int height) {
                                                  .fuse = !globals_.no_fuse,
                                                  .precision = precision_of(globals_),
                                                  .max_bytes = planned_within_});
+  } catch (const DeviceError&) {
+    throw;
   } catch (const Error& e) {
     // The graph has been built and checked: only memory can be lacking (ulimit, overcommit off).
     throw Failure(kMemory, "not enough memory", cat(width, " x ", height, " pixels"), e.what());
@@ -73,7 +76,12 @@ void Smoother::compile(int width, int height) {
 }
 
 void Smoother::fill(const Image& in) {
+  std::vector<float> staged;  // on the way to a device
   auto* to = static_cast<float*>(program_->memory(input_));
+  if (!backend_.on_host()) {
+    staged.resize(static_cast<size_t>(input_.size()));
+    to = staged.data();
+  }
   const auto max = static_cast<float>(in.max_value());
   const int colors = in.channels >= 3 ? 3 : 1;
   for (int y = 0; y < height_; ++y)
@@ -81,6 +89,7 @@ void Smoother::fill(const Image& in) {
       const uint16_t* from = in.at(reflected(x, in.width), reflected(y, in.height));
       for (int c = 0; c < 3; ++c) *to++ = static_cast<float>(from[std::min(c, colors - 1)]) / max;
     }
+  if (!staged.empty()) program_->write<float>(input_, staged);
 }
 
 Image Smoother::smooth(const Image& in, float strength, int bits) {
@@ -89,8 +98,13 @@ Image Smoother::smooth(const Image& in, float strength, int bits) {
   fill(in);
   // The arena may put the output where the input was: the picture itself is kept apart.
   InterruptCheck check;
-  program_->run({.pool = &pool_, .profiler = &check});
+  program_->run(exec_of(globals_, pool_, &check));
+  std::vector<float> fetched;
   const auto* net = static_cast<const float*>(program_->memory(output_));
+  if (!backend_.on_host()) {
+    fetched = program_->read<float>(output_);
+    net = fetched.data();
+  }
 
   Image out;
   out.width = in.width, out.height = in.height, out.channels = in.channels;

@@ -37,6 +37,7 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
       network_(*variant(config.variant)),
       parameters_(network_parameters(network_)),
       pool_(globals.threads),
+      exec_(exec_of(globals, pool_)),
       backend_(backend_of(globals)),
       source_(training_source(config)) {
   const Shape batch = {config.batch, config.crop, config.crop, 3};
@@ -49,11 +50,11 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
   const int64_t batches = 4 * input_.size() * static_cast<int64_t>(sizeof(float));
   // Weights and two moments as sections of a state, once more packed, and one copy on the way.
   const int64_t saving = 7 * parameters_.size() * static_cast<int64_t>(sizeof(float));
-  const int64_t beside = batches + saving + kPairBytes + kProcessBytes;
+  const int64_t beside = counted_beside(globals, batches + saving + kPairBytes + kProcessBytes);
   const Options options{
       .alias = step_.alias, .fuse = !globals.no_fuse, .max_bytes = left_for_plan(globals, beside)};
   const int64_t planned = plan_of(step_.outputs(), backend_, options).total_bytes();
-  footprint_ = planned + batches;
+  footprint_ = planned + counted_beside(globals, batches);
   require_memory(globals, planned + beside, "the steps and their state", "train");
   program_ = std::make_unique<Program>(step_.outputs(), backend_, options);
   std::vector<float> weights;
@@ -97,7 +98,7 @@ StepResult Trainer::step() {
   program_->write<float>(input_, std::span<const float>(batch.input));
   program_->write<float>(target_, std::span<const float>(batch.target));
   program_->write<float>(step_.lr, std::span<const float>(&lr32, 1));
-  program_->run({.pool = &pool_});
+  program_->run(exec_);
   StepResult result{program_->read<float>(step_.loss)[0], program_->read<float>(step_.grad_norm)[0],
                     lr, false};
   result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.grad_norm);

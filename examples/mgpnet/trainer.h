@@ -64,6 +64,7 @@ class Trainer {
   NetworkConfig network_;  // of config_.variant
   satin::Parameters parameters_;
   satin::ThreadPool pool_;
+  satin::Exec exec_;
   const satin::Backend& backend_;
   satin::Tensor input_, target_;
   satin::TrainingStep step_;

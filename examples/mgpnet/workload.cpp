@@ -104,8 +104,8 @@ std::vector<OpRow> op_rows(const Plan& plan, const Workload& w) {
   return rows;
 }
 
-Schedule schedule_of(const Workload& w, bool fuse) {
-  return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse, .hoist = false});
+Schedule schedule_of(const Workload& w, bool fuse, const Backend* backend) {
+  return satin::schedule_of(w.outputs, {.alias = w.alias, .fuse = fuse, .hoist = false}, backend);
 }
 
 Options options_of(const Workload& w, bool fuse, int64_t max_bytes, Precision precision) {

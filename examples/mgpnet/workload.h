@@ -59,7 +59,9 @@ std::vector<OpRow> op_rows(const satin::Plan& plan, const Workload& workload);
 
 /// The steps of a run before they are given memory, and the plan that a Program would make, without
 /// its memory.
-satin::Schedule schedule_of(const Workload& workload, bool fuse);
+satin::Schedule schedule_of(const Workload& workload,
+                            bool fuse,
+                            const satin::Backend* backend = nullptr);
 satin::Options options_of(const Workload& workload,
                           bool fuse,
                           int64_t max_bytes = 0,

@@ -208,7 +208,7 @@ TEST_CASE("devices: the self-tests pass and CUDA says why it is missing") {
   CHECK(devices[0]["device"] == "cpu");
   CHECK(devices[0]["self_test"] == "passed");
   CHECK(devices[0]["isas"].size() == satin::cpu::available_isas().size());
-  CHECK(devices[1]["reason"] == "not compiled in");
+  CHECK(devices[1]["reason"].get<std::string>().find("built without CUDA") != std::string::npos);
 }
 
 TEST_CASE("synth: the same bytes on any number of threads, other ones of another seed") {

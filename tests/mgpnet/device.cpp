@@ -1,0 +1,99 @@
+// --device: which errors name what is missing, and the program's own code on the simulated GPU,
+// whose memory the host cannot touch.
+#include <cstdlib>
+
+#include <doctest/doctest.h>
+
+#include "cpu/cpu.h"
+#include "cuda/cuda.h"
+#include "cuda/sim/sim.h"
+#include "mgpnet/command.h"
+#include "mgpnet/model.h"
+#include "mgpnet/smoother.h"
+#include "program.h"
+#include "tensor/error.h"
+
+using namespace mgpnet;
+using namespace mgpnet::test;
+
+namespace {
+
+Globals globals_for(const std::string& device) {
+  Globals globals;
+  globals.device = device;
+  globals.threads = 1;
+  return globals;
+}
+
+Failure failure_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (...) {
+    return to_failure(std::current_exception());
+  }
+  return {kDone, "", "", ""};
+}
+
+bool says(const std::string& text, const char* part) {
+  INFO(text);
+  const bool found = text.find(part) != std::string::npos;
+  CHECK(found);
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("device: a picture through the simulated GPU") {
+  const Model model = load_model(model_file());
+  const Image in = picture(21, 13, 4);
+  Smoother cpu(model, globals_for("cpu")), gpu(model, globals_for("cuda"));
+  const Image expected = cpu.smooth(in), got = gpu.smooth(in);
+  REQUIRE(got.pixels.size() == expected.pixels.size());
+  int worst = 0;
+  for (size_t i = 0; i < got.pixels.size(); ++i)
+    worst = std::max(worst, std::abs(int{got.pixels[i]} - int{expected.pixels[i]}));
+  CHECK(worst <= 1);
+
+  // On a GPU the limit is of its memory: nothing is planned beyond, and the host's share is its
+  // own.
+  Globals little = globals_for("cuda");
+  little.max_mem = 1 << 20;
+  const Failure failure =
+      failure_of([&] { Smoother(model, little).require_memory(64, 64, 3, "a.png"); });
+  CHECK(failure.code == kMemory);
+  says(failure.why, "--max-mem allows 1.0 MiB");
+  CHECK(gpu.needed_bytes(64, 64) < cpu.needed_bytes(64, 64) + (int64_t{64} << 20));
+}
+
+TEST_CASE("device: self-test and names") {
+  CHECK(self_test(satin::cuda::backend(), {}) <= kSelfTestBar);
+  CHECK(device_name(globals_for("cuda")) == "cuda (simulated)");
+  CHECK(device_name(globals_for("auto")).starts_with("cpu ("));  // a simulated one is not for work
+  const Failure failure = failure_of([] { backend_of(globals_for("cuda:5")); });
+  CHECK(failure.code == kDevice);
+  says(failure.what(), "--device cuda:5");
+  says(failure.why, "there is no GPU 5; usable here: 0; use --device cpu or auto");
+  Globals half = globals_for("cuda");
+  half.precision = "tf32";
+  CHECK(failure_of([&] { backend_of(half); }).code == kDevice);
+}
+
+TEST_CASE("device: errors of a device have their exit codes") {
+  const auto code = [](const auto& error) { return failure_of([&] { throw error; }).code; };
+  CHECK(code(satin::DeviceError("kernel x: an illegal address")) == kDevice);
+  CHECK(code(satin::OutOfMemory("no bytes left")) == kMemory);
+}
+
+TEST_CASE("device: without CUDA the reason is given") {
+  const TemporaryFolder dir;
+  write_picture(dir / "a.png", picture(8, 8));
+  const Ended named = run({"smooth", dir / "a.png", "-m", model_file(), "-g", "0"});
+  CHECK(named.code == 6);
+  says(named.err, "mgpnet: error: no CUDA device: --device cuda:0");
+  says(named.err, "this binary is built without CUDA");
+  says(run({"devices"}).out, "cuda  this binary is built without CUDA");
+  CHECK(run({"inspect", "--compare-devices", "cpu,cuda"}).code == 6);
+  const Ended automatic = run({"smooth", dir / "a.png", "-m", model_file()});
+  CHECK(automatic.code == 0);
+  says(automatic.err, "device: cpu (");
+}

@@ -5,7 +5,7 @@
 #include <mutex>
 
 #include "cuda/device.h"
-#include "cuda/kernel.h"
+#include "cuda/kernels.h"
 
 namespace satin::cuda {
 namespace {

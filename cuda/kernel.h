@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "tensor/backend.h"
+#include "cuda/kernels.h"
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
@@ -22,20 +22,6 @@
 #endif
 
 namespace satin::cuda {
-
-// The kernels of the table, one per row that has one: cuda::name.
-#define SATIN_CUDA_plain(name) void name(const Call& call);
-#define SATIN_CUDA_scratch(name) \
-  void name(const Call& call);   \
-  int64_t name##_scratch(const Call& call);
-#define SATIN_CUDA_none(name)
-#define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
-  SATIN_CUDA_##cuda(name)
-#include "tensor/ops.def"
-#undef SATIN_OP
-#undef SATIN_CUDA_plain
-#undef SATIN_CUDA_scratch
-#undef SATIN_CUDA_none
 
 inline constexpr int kWarp = 32;
 
@@ -58,10 +44,6 @@ struct Launch {
   dim3 grid, block;
   int64_t shared_bytes = 0;
 };
-
-/// Throws DeviceError if the kernel did not start, with debug_sync also if it failed
-/// (gpu/device.cpp).
-void launched(const Call& call, const char* kernel);
 
 /// Starts kernel(arguments...) on the call's stream.  The only place with <<<>>>.
 template <class... Parameters, class... Arguments>

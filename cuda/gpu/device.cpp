@@ -4,7 +4,7 @@
 
 #include <cuda_runtime.h>
 
-#include "cuda/kernel.h"
+#include "cuda/kernels.h"
 
 namespace satin::cuda {
 namespace {

@@ -5,6 +5,8 @@
 #   make demo       smooths examples/pictures (and PHOTO=mine.jpg) into demo-out/
 #   make test       builds and runs every test
 #   make cuda       the program with its GPU kernels: build/mgpnet-cuda (needs nvcc, no GPU)
+#   make gpu-pack   what a machine with a GPU needs to check it: build/gpu-pack, one folder to carry
+#   make gpu-check  the same, and runs it here: gpu-report.md and .json
 #   make asan tsan  the sanitizers, on a fitting subset
 #   make bench      end to end and every operation, beside PyTorch where it can be imported
 #   make bench-compare BASE=main~3
@@ -19,7 +21,7 @@ ifneq ($(shell command -v ccache 2>/dev/null),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: program cuda demo test asan tsan bench bench-compare format lint docs install clean
+.PHONY: program cuda gpu-pack gpu-check demo test asan tsan bench bench-compare format lint docs install clean
 
 program:
 	@.ci/install build
@@ -36,6 +38,19 @@ cuda:
 	@ln -sf cuda/examples/mgpnet build/mgpnet-cuda
 	@cuda/resources build/cuda
 	@cuda/check_binary build/mgpnet-cuda
+
+gpu-pack: cuda
+	@.ci/install test
+	@cmake --preset cuda -DSATIN_TESTS=ON >/dev/null
+	cmake --build --preset cuda --target gpu_tests
+	@rm -rf build/gpu-pack && mkdir -p build/gpu-pack/data
+	@cp build/cuda/tests/gpu_tests cuda/gpu_check tests/data/fixture_*.safetensors build/gpu-pack/
+	@mv build/gpu-pack/*.safetensors build/gpu-pack/data/
+	@cp -L build/mgpnet-cuda build/gpu-pack/
+	@du -sm build/gpu-pack | awk '{ print $$2 ": " $$1 " MiB; carry it to the GPU and run gpu_check there"; exit $$1 >= 40 }'
+
+gpu-check: gpu-pack
+	build/gpu-pack/gpu_check .
 
 demo: program
 	@cmake --build --preset release --target before_after

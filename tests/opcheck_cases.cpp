@@ -214,7 +214,9 @@ void check(Op row, const std::function<Cases()>& list) {
       fails(name, "case", cat("an exception: ", e.what()));
     }
   }
-  if (only || kEvery > 1) return;
+  if (on_gpu() && !only)
+    CHECK_MESSAGE((tallies()[row].count({"cuda", DType::f32})), row, ": nothing ran on the GPU");
+  if (only || kEvery > 1 || on_gpu()) return;
   bool differentiable = false;
   for (const Case& c : cases)
     for (const In& in : c.in) differentiable = differentiable || !in.flat;

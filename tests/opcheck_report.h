@@ -17,6 +17,10 @@ struct CaseName {
   std::string path = {};  ///< instruction set, or input
 };
 
+/// Whether this program's kernels run on a GPU (gpu_tests): then that is all that is checked, since
+/// everything else is the host's and has been checked where the program was built.
+bool on_gpu();
+
 /// Runs every check of one case.
 void check_case(const Case& c, const CaseName& name);
 

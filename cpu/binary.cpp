@@ -32,29 +32,28 @@ void zip(const Call& call, const Loop<3>& loop, Function f) {
 
 /// X, Y: whether the operand has an element for each of z's, or one for the whole run.
 template <bool X, bool Y, class Function>
-void zip_vectors(const Call& call, const Loop<3>& loop, Function f) {
+SATIN_INLINE void zip_run(float* z, const float* x, const float* y, int64_t n, Function f) {
   constexpr int kStep = kLanes<float>;
-  runs<float>(call, loop, [&](float* z, const float* x, const float* y, int64_t n) {
-    const F x0 = vmath::broadcast(x[0]), y0 = vmath::broadcast(y[0]);
-    int64_t i = 0;
-    for (; i + kStep <= n; i += kStep) store(z + i, f(X ? load(x + i) : x0, Y ? load(y + i) : y0));
-    if (i < n)
-      store_part(z + i, f(X ? load_part(x + i, n - i) : x0, Y ? load_part(y + i, n - i) : y0),
-                 n - i);
-  });
+  const F x0 = vmath::broadcast(x[0]), y0 = vmath::broadcast(y[0]);
+  int64_t i = 0;
+  for (; i + kStep <= n; i += kStep) store(z + i, f(X ? load(x + i) : x0, Y ? load(y + i) : y0));
+  if (i < n)
+    store_part(z + i, f(X ? load_part(x + i, n - i) : x0, Y ? load_part(y + i, n - i) : y0), n - i);
 }
 
 template <class Function>
 void zip_vectors(const Call& call, const Loop<3>& loop, Function f) {
-  const bool x = loop.inner_stride(1) != 0, y = loop.inner_stride(2) != 0;
-  if (x && y)
-    zip_vectors<true, true>(call, loop, f);
-  else if (x)
-    zip_vectors<true, false>(call, loop, f);
-  else if (y)
-    zip_vectors<false, true>(call, loop, f);
-  else
-    zip_vectors<false, false>(call, loop, f);
+  const bool each_x = loop.inner_stride(1) != 0, each_y = loop.inner_stride(2) != 0;
+  runs<float>(call, loop, [&](float* z, const float* x, const float* y, int64_t n) {
+    if (each_x && each_y)
+      zip_run<true, true>(z, x, y, n, f);
+    else if (each_x)
+      zip_run<true, false>(z, x, y, n, f);
+    else if (each_y)
+      zip_run<false, true>(z, x, y, n, f);
+    else
+      zip_run<false, false>(z, x, y, n, f);
+  });
 }
 
 Loop<3> loop_of(const Call& call) {

@@ -37,7 +37,10 @@ class CudaBackend final : public Backend {
   bool computes(DType t) const override { return t == DType::f32; }
   int64_t scratch(const Call& call) const override {
     const Kernel& kernel = kernel_of(call.op);
-    return kernel.scratch ? kernel.scratch(call) : 0;
+    if (!kernel.scratch) return 0;
+    Exec exec;
+    device_->select(exec);  // it may ask for the GPU's limits
+    return kernel.scratch(call);
   }
   Packing packing(const Call&) const override { return {}; }
 

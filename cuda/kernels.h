@@ -23,4 +23,7 @@ namespace satin::cuda {
 /// debug_sync also if it failed (gpu/device.cpp).
 void launched(const Call& call, const char* kernel);
 
+/// The bytes of shared memory that a block may have on the GPU this thread uses.
+int64_t shared_limit();
+
 }  // namespace satin::cuda

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "evaluate.h"
 #include "opcheck.h"
 #include "oracle.h"
@@ -168,19 +169,21 @@ OPCHECK(multi_axis_gmlp) {
 }
 
 TEST_CASE("multi_axis_gmlp: one step, and scratch that does not grow with the picture") {
-  const auto plan = [](int64_t side) {
+  const auto plan = [](int64_t side, const Backend& backend) {
     const Tensor x = input({1, side, side, 32});
     Tensors all = {x};
     for (const Shape& shape : weight_shapes(32, 16, Branches::grid_and_block))
       all.push_back(parameter(shape, DType::f32, ""));
     return plan_of({multi_axis_gmlp(x, multi_axis_gmlp_weights(all, 1, Branches::grid_and_block),
                                     {Branches::grid_and_block, 16})},
-                   cpu::backend());
+                   backend);
   };
-  const Plan small = plan(128), large = plan(512);
   const int64_t more = 512 * 512 * 32 * 4 - 128 * 128 * 32 * 4;
-  CHECK(large.steps.size() == 1);
-  CHECK(large.arena_bytes - small.arena_bytes == 2 * more);  // x and y
+  for (const Backend* backend : {&cpu::backend(), &cuda::backend()}) {
+    const Plan small = plan(128, *backend), large = plan(512, *backend);
+    CHECK(large.steps.size() == 1);
+    CHECK(large.arena_bytes - small.arena_bytes == 2 * more);  // x and y
+  }
 }
 
 TEST_CASE("multi_axis_gmlp: NaN in a pixel or a weight reaches what depends on it") {

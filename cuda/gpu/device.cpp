@@ -159,6 +159,14 @@ Gpus gpus() {
 
 std::unique_ptr<Device> open_device(const Gpu& gpu) { return std::make_unique<RuntimeDevice>(gpu); }
 
+int64_t shared_limit() {
+  int gpu = 0, bytes = 0;
+  check("asking for a GPU's limits", cudaGetDevice(&gpu));
+  check("asking for a GPU's limits",
+        cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, gpu));
+  return bytes;
+}
+
 void launched(const Call& call, const char* kernel) {
   cudaError_t error = cudaGetLastError();
   if (error == cudaSuccess && call.exec->debug_sync)

@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "cuda/kernels.h"
 #include "cuda/sim/sim.h"
 #include "tensor/error.h"
 
@@ -63,6 +64,8 @@ Gpus gpus() {
   return {
       {{0, "simulated", 8, 0, static_cast<int64_t>(sim::free_bytes())}}, true, true, "13.0", {}};
 }
+
+int64_t shared_limit() { return static_cast<int64_t>(sim::Limits{}.shared_bytes); }
 
 std::unique_ptr<Device> open_device(const Gpu&) { return std::make_unique<SimulatedDevice>(); }
 

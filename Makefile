@@ -7,6 +7,7 @@
 #   make cuda       the program with its GPU kernels: build/mgpnet-cuda (needs nvcc, no GPU)
 #   make gpu-pack   what a machine with a GPU needs to check it: build/gpu-pack, one folder to carry
 #   make gpu-check  the same, and runs it here: gpu-report.md and .json
+#   make gpu-train  trains the default model by the paper's recipe on a GPU, 8 minutes at a time: runs/gpu
 #   make asan tsan  the sanitizers, on a fitting subset
 #   make bench      end to end and every operation, beside PyTorch where it can be imported
 #   make bench-compare BASE=main~3
@@ -21,7 +22,7 @@ ifneq ($(shell command -v ccache 2>/dev/null),)
 export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
-.PHONY: program cuda gpu-pack gpu-check demo test asan tsan bench bench-compare format lint docs install clean
+.PHONY: program cuda gpu-pack gpu-check gpu-train demo test asan tsan bench bench-compare format lint docs install clean
 
 program:
 	@.ci/install build
@@ -44,13 +45,16 @@ gpu-pack: cuda
 	@cmake --preset cuda -DSATIN_TESTS=ON >/dev/null
 	cmake --build --preset cuda --target gpu_tests
 	@rm -rf build/gpu-pack && mkdir -p build/gpu-pack/data
-	@cp build/cuda/tests/gpu_tests cuda/gpu_check tests/data/fixture_*.safetensors build/gpu-pack/
+	@cp build/cuda/tests/gpu_tests cuda/gpu_check cuda/gpu_train tests/data/fixture_*.safetensors build/gpu-pack/
 	@mv build/gpu-pack/*.safetensors build/gpu-pack/data/
 	@cp -L build/mgpnet-cuda build/gpu-pack/
 	@du -sm build/gpu-pack | awk '{ print $$2 ": " $$1 " MiB; carry it to the GPU and run gpu_check there"; exit $$1 >= 40 }'
 
 gpu-check: gpu-pack
 	build/gpu-pack/gpu_check .
+
+gpu-train: cuda
+	PROGRAM=build/mgpnet-cuda cuda/gpu_train runs/gpu
 
 demo: program
 	@cmake --build --preset release --target before_after

@@ -18,6 +18,13 @@ constexpr uint32_t kSchema = 1;
 // Pictures while pairs are drawn, or decoded (5 megapixels with their ground truth) and cut.
 constexpr int64_t kPairBytes = int64_t{32} << 20;
 
+// Steps on the processor want all of its cores and take longer than reading.  A GPU's take
+// milliseconds, in which the cores have nothing else to do.
+int readers(const Backend& backend, const Globals& globals) {
+  return backend.on_host() ? 1 : globals.threads;
+}
+int64_t ahead(const Backend& backend) { return backend.on_host() ? 1 : 4; }
+
 }  // namespace
 
 std::unique_ptr<PairSource> training_source(const TrainConfig& config) {
@@ -39,15 +46,15 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
       pool_(globals.threads),
       exec_(exec_of(globals, pool_)),
       backend_(backend_of(globals)),
-      source_(training_source(config)) {
+      source_(training_source(config)),
+      batches_(*source_, config.batch, config.crop, readers(backend_, globals), ahead(backend_)) {
   const Shape batch = {config.batch, config.crop, config.crop, 3};
   input_ = satin::input(batch);
   target_ = satin::input(batch);
   step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
                     config.clip);
   require_f32(globals);
-  // Two batches of two pictures: the one that runs and the one that is read meanwhile.
-  const int64_t batches = 4 * input_.size() * static_cast<int64_t>(sizeof(float));
+  const int64_t batches = Batches::bytes(config.batch, config.crop, ahead(backend_));
   // Weights and two moments as sections of a state, once more packed, and one copy on the way.
   const int64_t saving = 7 * parameters_.size() * static_cast<int64_t>(sizeof(float));
   const int64_t beside = counted_beside(globals, batches + saving + kPairBytes + kProcessBytes);
@@ -75,28 +82,12 @@ Globals Trainer::beside(Globals globals) const {
   return globals;
 }
 
-Trainer::Batch Trainer::load(int64_t iteration) const {
-  Batch batch;
-  const auto append = [](std::vector<float>& values, const Image& image) {
-    for (const uint16_t p : image.pixels)
-      values.push_back(static_cast<float>(p) / static_cast<float>(image.max_value()));
-  };
-  for (int64_t i = 0; i < config_.batch; ++i) {
-    const Pair pair = source_->crop(static_cast<uint64_t>(iteration * config_.batch + i),
-                                    static_cast<int>(config_.crop));
-    append(batch.input, pair.input);
-    append(batch.target, pair.gt);
-  }
-  return batch;
-}
-
 StepResult Trainer::step() {
-  const Batch batch = next_.valid() ? next_.get() : load(iteration_);
-  next_ = std::async(std::launch::async, [this, i = iteration_ + 1] { return load(i); });
+  batches_.take(iteration_, batch_);
   const double lr = step_schedule(config_.lr, config_.lr_steps, config_.lr_gamma, iteration_);
   const auto lr32 = static_cast<float>(lr);
-  program_->write<float>(input_, std::span<const float>(batch.input));
-  program_->write<float>(target_, std::span<const float>(batch.target));
+  program_->write<float>(input_, std::span<const float>(batch_.input));
+  program_->write<float>(target_, std::span<const float>(batch_.target));
   program_->write<float>(step_.lr, std::span<const float>(&lr32, 1));
   program_->run(exec_);
   StepResult result{program_->read<float>(step_.loss)[0], program_->read<float>(step_.grad_norm)[0],
@@ -161,8 +152,6 @@ void Trainer::load_state(const std::string& path) {
   program_->write<float>(step_.m, std::span<const float>(m));
   program_->write<float>(step_.v, std::span<const float>(v));
   program_->write<float>(step_.steps, std::span<const float>(steps));
-  if (next_.valid()) next_.get();
-  next_ = {};
   if (map.text("instruction set") != satin::cpu::f32_path(backend_.name()))
     warn(cat("the state was computed with ", map.text("instruction set"),
              ", this run goes on with ", satin::cpu::f32_path(backend_.name()),

@@ -1,14 +1,13 @@
 // Training: the compiled step, its data and the state that a run can be resumed from.
 #pragma once
 
-#include <future>
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "mgpnet/batches.h"
 #include "mgpnet/command.h"
-#include "mgpnet/dataset.h"
 #include "mgpnet/model.h"
 #include "mgpnet/train_config.h"
 #include "nn/optimizer.h"
@@ -54,10 +53,6 @@ class Trainer {
   void load_state(const std::string& path);
 
  private:
-  struct Batch {
-    std::vector<float> input, target;
-  };
-  Batch load(int64_t iteration) const;
   std::string fingerprint() const;
 
   TrainConfig config_;
@@ -70,8 +65,9 @@ class Trainer {
   satin::TrainingStep step_;
   std::unique_ptr<satin::Program> program_;
   std::unique_ptr<PairSource> source_;
-  std::future<Batch> next_;  // read while the step runs
-  int64_t footprint_ = 0;    // bytes of plan and batches
+  Batches batches_;  // read while steps run
+  Batch batch_;
+  int64_t footprint_ = 0;  // bytes of plan and batches
   int64_t iteration_ = 0;
   int64_t skipped_ = 0;
   double best_ = -std::numeric_limits<double>::infinity();

@@ -1,3 +1,10 @@
+// One step of Adam on the flat tensor of all parameters: one launch for a whole network.
+//
+// Who owns what.  A thread takes every n-th element, 16 or so, so that the corrections in f64,
+// worked out once a thread, cost little beside them.
+//
+// Bytes: 28 an element (four tensors read, three written); about 15 flops: bound by memory.  For
+// MGPNet's 3.7 million: 104 MB.  Not yet measured on a device.
 #include "cuda/kernel.h"
 #include "tensor/adam.h"
 
@@ -46,7 +53,7 @@ void adam_update(const Call& call) {
                    call.out[0].as<float>(),
                    call.out[1].as<float>(),
                    call.out[2].as<float>()};
-  launch(call, "adam_update", over(n), adam_kernel, x, n, call.as<AdamAttrs>());
+  launch(call, "adam_update", over(n, 256, 4096), adam_kernel, x, n, call.as<AdamAttrs>());
 }
 
 }  // namespace satin::cuda

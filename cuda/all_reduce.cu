@@ -1,4 +1,5 @@
-// A copy, and then the communicator's work.
+// A copy, and then the communicator's work.  Bytes: 8 an f32 and what the communicator moves.  Not
+// yet measured on a device.
 #include "cuda/loop.h"
 #include "tensor/all_reduce.h"
 

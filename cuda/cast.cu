@@ -1,4 +1,6 @@
 // Every pair of dtypes meets in f32 or f64: a storage type is widened exactly, then rounded once.
+// A thread takes every n-th element.  Bytes: the sizes of both dtypes an element: bound by memory.
+// Not yet measured on a device.
 #include "cuda/kernel.h"
 #include "tensor/cast.h"
 

@@ -1,5 +1,7 @@
 // pad gathers.  Its adjoint gathers too: every element of x sums the padded elements that were
 // copied from it, in rising order, so that no two threads write to one place.
+// A thread takes every n-th element of what is written.  Bytes: 8 an element, and a division or two
+// an axis: bound by memory for whole pictures.  Not yet measured on a device.
 #include "cuda/kernel.h"
 #include "tensor/index.h"
 #include "tensor/pad.h"

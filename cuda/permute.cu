@@ -1,3 +1,5 @@
+// A thread takes every n-th element of the result (loop.h), so writes are contiguous and reads are
+// as the permutation has them.  Bytes: 8 an f32: bound by memory.  Not yet measured on a device.
 #include "cuda/loop.h"
 #include "tensor/permute.h"
 

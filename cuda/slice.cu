@@ -1,3 +1,5 @@
+// A copy of a part, or zeros and then a copy into a part (loop.h).  Bytes: 8 an f32 of the part,
+// and 4 of the whole for the adjoint's zeros: bound by memory.  Not yet measured on a device.
 #include "cuda/loop.h"
 #include "tensor/slice.h"
 

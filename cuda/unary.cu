@@ -1,4 +1,7 @@
 // Element by element: the functions of tensor/scalar.h, in f32.
+//
+// Who owns what.  A thread takes every n-th element, neighbors in a warp neighbors in memory.
+// Bytes: 8 an element: bound by memory.  Not yet measured on a device.
 #include "cuda/kernel.h"
 #include "tensor/scalar.h"
 #include "tensor/unary.h"

@@ -40,6 +40,7 @@ struct Block {
   float* c;
   int64_t c_row;
   const float* bias = nullptr;  ///< whole panels; null: 0
+  bool add = false;             ///< onto c as it is, instead of bias
   int rows, cols;               ///< in tiles: 1 or 2
 };
 
@@ -95,6 +96,12 @@ SATIN_INLINE void store_half(Half* to, F x) {
 #endif
 }
 
+/// And back.
+SATIN_INLINE F load_half(const Half* from) {
+  using H = Half __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+  return reinterpret_cast<F>(__builtin_convertvector(*reinterpret_cast<const H*>(from), I) << 16);
+}
+
 /// Two rows of the right side, k even and k odd, side by side.
 SATIN_INLINE void store_pairs(Half* to, F even, F odd) {
   using Unaligned = int32_t __attribute__((vector_size(kVectorBytes), aligned(2), may_alias));
@@ -119,6 +126,77 @@ SATIN_INLINE void convert(Half* to, const float* from, int64_t n, int64_t padded
     i += kLanes<float>;
   }
   for (; i < padded; i += kLanes<float>) store_half(to + i, F{});
+}
+
+// --- rows turned: products over pixels, where a row of the left side is a channel ----------------
+
+/// Rows of halves, two by two, as the right side of a product over them: `rows` of them (`row`
+/// apart, whole steps long), `cols` of each, a multiple of 16, to step 0 of panels of `steps`.
+SATIN_INLINE void pair_rows(
+    const Half* from, int64_t row, int64_t rows, int64_t cols, Half* to, int64_t steps) {
+  const int64_t panel = steps * kStep;
+  for (int64_t r = 0; r < rows; r += 2, from += 2 * row) {
+    Half* pairs = to + r / kDepth * kStep + r % kDepth * kSide;
+#if defined(__AVX512BF16__)
+    using V = short __attribute__((vector_size(64)));
+    using Unaligned = short __attribute__((vector_size(64), aligned(2), may_alias));
+    V low, high;
+    for (short i = 0; i < 32; ++i) {
+      low[i] = static_cast<short>(i / 2 + i % 2 * 32);
+      high[i] = static_cast<short>(low[i] + 16);
+    }
+    for (int64_t j = 0; j < cols; j += 2 * kSide) {
+      const V even = *reinterpret_cast<const Unaligned*>(from + j),
+              odd = r + 1 < rows ? *reinterpret_cast<const Unaligned*>(from + row + j) : V{};
+      Half* at = pairs + j / kSide * panel;
+      *reinterpret_cast<Unaligned*>(at) = __builtin_shuffle(even, odd, low);
+      if (j + kSide < cols)
+        *reinterpret_cast<Unaligned*>(at + panel) = __builtin_shuffle(even, odd, high);
+    }
+#else
+    for (int64_t j = 0; j < cols; ++j) {
+      Half* at = pairs + j / kSide * panel + j % kSide * 2;
+      at[0] = from[j];
+      at[1] = r + 1 < rows ? from[row + j] : Half{0};
+    }
+#endif
+  }
+}
+
+/// 16 rows of 32 values, `row` apart, as pairs: pair k of row i goes to pair i of row k of `to`,
+/// `to_row` apart.
+SATIN_INLINE void turn_pairs(const Half* from, int64_t row, Half* to, int64_t to_row) {
+#if defined(__AVX512BF16__)
+  F v[kSide];
+  repeat<kSide>([&](auto i) __attribute__((always_inline)) {
+    v[i] = load(reinterpret_cast<const float*>(from + i * row));
+  });
+  transpose<float>(v);
+  repeat<kSide>([&](auto i) __attribute__((always_inline)) {
+    store(reinterpret_cast<float*>(to + i * to_row), v[i]);
+  });
+#else
+  for (int64_t i = 0; i < kSide; ++i)
+    for (int64_t k = 0; k < kSide; ++k)
+      for (int64_t odd = 0; odd < 2; ++odd)
+        to[k * to_row + 2 * i + odd] = from[i * row + 2 * k + odd];
+#endif
+}
+
+/// `rows` rows of halves, a multiple of 32, turned: a row of `to` for each of `cols` columns, a
+/// multiple of 16.  some: 32 rows of cols.
+SATIN_INLINE void turn_rows(const Half* from,
+                            int64_t row,
+                            int64_t rows,
+                            int64_t cols,
+                            Half* some,
+                            Half* to,
+                            int64_t to_row) {
+  for (int64_t i = 0; i < rows; i += kDepth) {
+    pair_rows(from + i * row, row, kDepth, cols, some, 1);
+    for (int64_t j = 0; j < cols; j += kSide)
+      turn_pairs(some + j * kDepth, kDepth, to + j * to_row + i, to_row);
+  }
 }
 
 /// The right side of a product from value(k, j), k in [0, depth), j in [0, cols): panels with zeros
@@ -166,9 +244,12 @@ class Memory {
 SATIN_BF16_KERNEL(matmul)
 SATIN_BF16_KERNEL(conv2d)
 SATIN_BF16_KERNEL(conv2d_input_grad)
+SATIN_BF16_KERNEL(conv2d_weight_grad)
 SATIN_BF16_KERNEL(concat_linear)
 SATIN_BF16_KERNEL(multi_axis_gmlp)
+SATIN_BF16_KERNEL(multi_axis_gmlp_grad)
 SATIN_BF16_KERNEL(rcab)
+SATIN_BF16_KERNEL(rcab_grad)
 #undef SATIN_BF16_KERNEL
 
 }  // namespace satin::cpu::SATIN_ISA::bf16

@@ -1,10 +1,12 @@
 // conv2d with products in bf16, directly: the matrix unit is so fast that Winograd's transforms
-// would cost more than they save.  Of the gradients in x one kind has a kernel here: a kernel as
-// large as its stride, without edges (MGPNet's transposed convolutions), which is one product a
-// pixel.
+// would cost more than they save.  Of the gradients in x two kinds have a kernel here: those of
+// square kernels with stride 1, which are such convolutions with the kernel turned, and those of a
+// kernel as large as its stride, without edges (MGPNet's transposed convolutions), which are one
+// product a pixel.
 #include "cpu/bf16_conv.h"
 
 #include "tensor/conv2d.h"
+#include "tensor/pack_weight.h"
 
 namespace satin::cpu::SATIN_ISA::bf16 {
 namespace {
@@ -21,6 +23,16 @@ struct Conv : Kernel2d {
     kh = kernel[0], kw = kernel[1], cin = kernel[2], cout = kernel[3];
     stride = attrs.stride, dilation = attrs.dilation, pad = attrs.pad;
     n = x[0], h = x[1], w = x[2], oh = y[1], ow = y[2];
+  }
+  /// dx of a convolution with stride 1: dy with the kernel turned.
+  static Conv turned(const Call& call) {
+    Conv p(call);
+    const Shape &dy = call.in[0].shape, &dx = call.out[0].shape;
+    const int64_t cin = p.cin;
+    p.cin = p.cout, p.cout = cin;
+    p.h = dy[1], p.w = dy[2], p.oh = dx[1], p.ow = dx[2];
+    p.pad = p.dilation * (p.kh - 1) - p.pad;
+    return p;
   }
   int64_t strips() const { return min_of(kConvStrips, oh); }
   int64_t row() const { return max_of(w + 2 * pad, reads(ow)) * channels(); }
@@ -86,12 +98,9 @@ bool takes_conv2d(const Call& call) {
          call.in[1].shape.size() > 0;
 }
 
-void conv2d(const Call& call) {
-  const Conv p(call);
-  Memory from(call.scratch);
-  const ConvMemory memory(p, from, call.packed);
-  if (!call.packed) p.pack(call.in[1].as<float>(), memory.right);
-  const Half* right = call.packed ? call.packed->as<Half>() : memory.right;
+namespace {
+
+void run(const Call& call, const Conv& p, const ConvMemory& memory, const Half* right) {
   pad_bias(memory.bias, call.in.size() > 2 ? call.in[2].as<float>() : nullptr, p.cout);
   parallel_workers(call, kConvWorkers, p.n * p.strips(), [&](int64_t worker, int64_t i) {
     const int64_t image = i / p.strips(), strip = i % p.strips();
@@ -100,6 +109,25 @@ void conv2d(const Call& call) {
               call.in[0].as<float>() + image * p.h * p.w * p.cin,
               call.out[0].as<float>() + (image * p.oh + begin) * p.ow * p.cout, begin, end);
   });
+}
+
+/// The kernel [KH, KW, CIN, COUT] of a convolution, turned: reads COUT, gives CIN channels.
+void pack_kernel_turned(const Kernel2d& turned, const float* w, Half* to) {
+  const int64_t taps = turned.kh * turned.kw, channels = turned.channels();
+  pack_right(to, taps * channels, turned.cout, [&](int64_t k, int64_t j) {
+    const int64_t tap = taps - 1 - k / channels, i = k % channels;
+    return i < turned.cin ? w[(tap * turned.cout + j) * turned.cin + i] : 0.0f;
+  });
+}
+
+}  // namespace
+
+void conv2d(const Call& call) {
+  const Conv p(call);
+  Memory from(call.scratch);
+  const ConvMemory memory(p, from, call.packed);
+  if (!call.packed) p.pack(call.in[1].as<float>(), memory.right);
+  run(call, p, memory, call.packed ? call.packed->as<Half>() : memory.right);
 }
 
 int64_t conv2d_scratch(const Call& call) {
@@ -159,15 +187,35 @@ struct SpreadMemory {
 
 }  // namespace
 
-bool takes_conv2d_input_grad(const Call& call) {
+namespace {
+
+bool spreads(const Call& call) {
   const auto attrs = call.as<Conv2dAttrs>();
   const Shape &dy = call.in[0].shape, &w = call.in[1].shape, &dx = call.out[0].shape;
-  return attrs.groups == 1 && attrs.pad == 0 && attrs.dilation == 1 && w[0] == attrs.stride &&
-         w[1] == attrs.stride && dx[1] == dy[1] * attrs.stride && dx[2] == dy[2] * attrs.stride &&
-         dx.size() > 0 && dy.size() > 0;
+  return attrs.pad == 0 && attrs.dilation == 1 && w[0] == attrs.stride && w[1] == attrs.stride &&
+         dx[1] == dy[1] * attrs.stride && dx[2] == dy[2] * attrs.stride;
+}
+
+void run_turned(const Call& call) {
+  const Conv p = Conv::turned(call);
+  Memory from(call.scratch);
+  const ConvMemory memory(p, from, call.packed);
+  if (!call.packed) pack_kernel_turned(p, call.in[1].as<float>(), memory.right);
+  run(call, p, memory, call.packed ? call.packed->as<Half>() : memory.right);
+}
+
+}  // namespace
+
+bool takes_conv2d_input_grad(const Call& call) {
+  const auto attrs = call.as<Conv2dAttrs>();
+  const Shape& w = call.in[1].shape;
+  const bool turns = attrs.stride == 1 && w[0] == w[1] && attrs.dilation * (w[0] - 1) >= attrs.pad;
+  return attrs.groups == 1 && (turns || spreads(call)) && call.out[0].shape.size() > 0 &&
+         call.in[0].shape.size() > 0;
 }
 
 void conv2d_input_grad(const Call& call) {
+  if (!spreads(call)) return run_turned(call);
   const Spread p(call);
   Memory from(call.scratch);
   const SpreadMemory memory(p, from, call.packed);
@@ -200,16 +248,25 @@ void conv2d_input_grad(const Call& call) {
 
 int64_t conv2d_input_grad_scratch(const Call& call) {
   Memory from(nullptr);
-  const SpreadMemory memory(Spread(call), from, call.packed);
+  if (spreads(call))
+    const SpreadMemory memory(Spread(call), from, call.packed);
+  else
+    const ConvMemory memory(Conv::turned(call), from, call.packed);
   return from.taken();
 }
 
 Packing conv2d_input_grad_packing(const Call& call) {
+  if (!spreads(call)) return {1, Conv::turned(call).packed() / 2, 1u << 1};
   const Spread p(call);
   return {0, packed_halves(steps_of(p.depth), p.cols()) / 2, 1u << 1};
 }
 
 void conv2d_input_grad_pack(const Call& call) {
+  if (call.as<PackWeightAttrs>().form != 0) {
+    const Shape& w = call.in[0].shape;
+    return pack_kernel_turned({w[0], w[1], w[3], w[2], 1, 1}, call.in[0].as<float>(),
+                              call.out[0].as<Half>());
+  }
   Spread::of_weights(call.in[0].shape).pack(call.in[0].as<float>(), call.out[0].as<Half>());
 }
 

@@ -1,8 +1,7 @@
 // matmul and concat_linear with products in bf16.  Both convert some rows of their left side into
 // scratch, 32 at a time, and multiply them with packed weights.
-#include "cpu/bf16.h"
+#include "cpu/bf16_weight_grad.h"
 #include "tensor/concat_linear.h"
-#include "tensor/matmul.h"
 #include "tensor/pack_weight.h"
 
 namespace satin::cpu::SATIN_ISA::bf16 {
@@ -60,14 +59,16 @@ void pack(const Product& p, const float* b, Half* to) {
 
 }  // namespace
 
-/// Rows of any number of images with one matrix of weights.
+/// Rows of any number of images with one matrix of weights; and the gradient in such weights.
 bool takes_matmul(const Call& call) {
   const auto attrs = call.as<MatmulAttrs>();
+  if (takes_matmul_over_rows(call)) return true;
   return !attrs.transpose_a && !attrs.sum_batch && call.in[1].shape.rank() == 2 &&
          call.in[0].shape.size() > 0 && call.in[1].shape.size() > 0;
 }
 
 void matmul(const Call& call) {
+  if (takes_matmul_over_rows(call)) return matmul_over_rows(call);
   const Product p = product_of(call);
   Memory from(call.scratch);
   const MatmulMemory memory(p, from, call.packed);
@@ -99,12 +100,14 @@ void matmul(const Call& call) {
 }
 
 int64_t matmul_scratch(const Call& call) {
+  if (takes_matmul_over_rows(call)) return matmul_over_rows_scratch(call);
   Memory from(nullptr);
   const MatmulMemory memory(product_of(call), from, call.packed);
   return from.taken();
 }
 
 Packing matmul_packing(const Call& call) {
+  if (takes_matmul_over_rows(call)) return {};
   const Product p = product_of(call);
   return {p.transposed, packed_halves(steps_of(p.k), p.n) / 2, 1u << 1};
 }

@@ -15,9 +15,12 @@ const Bf16Table kBf16Kernels = {{
     SATIN_BF16_KERNEL(matmul),
     SATIN_BF16_KERNEL(conv2d),
     SATIN_BF16_KERNEL(conv2d_input_grad),
+    SATIN_BF16_KERNEL(conv2d_weight_grad),
     SATIN_BF16_KERNEL(concat_linear),
     SATIN_BF16_KERNEL(multi_axis_gmlp),
+    SATIN_BF16_KERNEL(multi_axis_gmlp_grad),
     SATIN_BF16_KERNEL(rcab),
+    SATIN_BF16_KERNEL(rcab_grad),
 #undef SATIN_BF16_KERNEL
 }};
 

@@ -32,7 +32,12 @@ namespace {
 template <int R, int C>
 void run(const Block& t) {
   const int64_t a_row = t.a_row * 2, c_row = t.c_row * 4, b_row = 64, same = 0;
-  if (t.bias) {
+  if (t.add) {
+    SATIN_TILE_LOAD(0, t.c, c_row);
+    if constexpr (C > 1) SATIN_TILE_LOAD(1, t.c + kSide, c_row);
+    if constexpr (R > 1) SATIN_TILE_LOAD(2, t.c + kSide * t.c_row, c_row);
+    if constexpr (R > 1 && C > 1) SATIN_TILE_LOAD(3, t.c + kSide * t.c_row + kSide, c_row);
+  } else if (t.bias) {
     SATIN_TILE_LOAD(0, t.bias, same);
     if constexpr (C > 1) SATIN_TILE_LOAD(1, t.bias + kSide, same);
     if constexpr (R > 1) SATIN_TILE_LOAD(2, t.bias, same);
@@ -86,7 +91,8 @@ void multiply(const Block& t) noexcept {
     const Half* panel = t.b + j / kSide * t.steps * kStep + j % kSide * 2;
     for (int64_t i = 0; i < t.rows * kSide; i += kRows) {
       F sum[kRows];
-      for (F& s : sum) s = t.bias ? load(t.bias + j) : F{};
+      for (int r = 0; r < kRows; ++r)
+        sum[r] = t.add ? load(t.c + (i + r) * t.c_row + j) : t.bias ? load(t.bias + j) : F{};
       for (int64_t s = 0; s < t.steps; ++s) {
         const Half* a = t.a + i * t.a_row + (t.a_at ? t.a_at[s] : s * kDepth);
         const Half* b = panel + s * kStep;

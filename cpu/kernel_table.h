@@ -24,6 +24,6 @@ struct Bf16Kernel {
   Kernel kernel;
 };
 
-using Bf16Table = std::array<Bf16Kernel, 6>;
+using Bf16Table = std::array<Bf16Kernel, 9>;
 
 }  // namespace satin::cpu

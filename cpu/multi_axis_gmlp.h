@@ -66,6 +66,25 @@ struct Branch : BranchWeights<const T*> {
 
 inline int branches_of(std::span<const View> weights) { return weights.size() > 16 ? 2 : 1; }
 
+/// The inputs of the gradient between x and dy.
+inline std::span<const View> weights_in(const Call& call) {
+  return call.in.subspan(1, call.in.size() - 2);
+}
+
+/// The cotangents of branch k's weights in the flat output.
+template <class T>
+BranchWeights<T*> cotangents(const Call& call, int k) {
+  constexpr size_t kMost = 26;
+  View parts[kMost];
+  T* at = call.out[1].as<T>();
+  const std::span<const View> weights = weights_in(call);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    parts[i] = {at, weights[i].shape, weights[i].dtype};
+    at += weights[i].shape.size();
+  }
+  return {std::span<const View>(parts, weights.size()), k};
+}
+
 /// The weights of a branch as its products want them.  The affine parts of the layer norms are
 /// folded into the products behind them; what is folded is rounded once.
 template <class T>

@@ -13,25 +13,6 @@
 namespace satin::cpu::SATIN_ISA {
 namespace {
 
-/// The inputs between x and dy.
-std::span<const View> weights_in(const Call& call) {
-  return call.in.subspan(1, call.in.size() - 2);
-}
-
-/// The cotangents of branch k's weights in the flat output.
-template <class T>
-BranchWeights<T*> cotangents(const Call& call, int k) {
-  constexpr size_t kMost = 26;
-  View parts[kMost];
-  T* at = call.out[1].as<T>();
-  const std::span<const View> weights = weights_in(call);
-  for (size_t i = 0; i < weights.size(); ++i) {
-    parts[i] = {at, weights[i].shape, weights[i].dtype};
-    at += weights[i].shape.size();
-  }
-  return {std::span<const View>(parts, weights.size()), k};
-}
-
 // --- the meaning -----------------------------------------------------------------------------
 
 template <class T>

@@ -7,7 +7,7 @@ namespace {
 bool multiplies(Op op) {
   return op == Op::matmul || op == Op::conv2d || op == Op::conv2d_input_grad ||
          op == Op::conv2d_weight_grad || op == Op::concat_linear || op == Op::multi_axis_gmlp ||
-         op == Op::rcab;
+         op == Op::multi_axis_gmlp_grad || op == Op::rcab || op == Op::rcab_grad;
 }
 
 }  // namespace

@@ -5,11 +5,11 @@
 
 namespace satin {
 
-/// What the kernels of matmul, the convolutions, concat_linear, multi_axis_gmlp and rcab do with
-/// the numbers they multiply: take them as they are, or round them to tf32 (10 bits of mantissa,
-/// ties away from 0) or to bf16 (7 bits, ties to even).  They always add in f32.  They may round,
-/// but need not: a backend without such a kernel for a shape computes in f32.  Everything else,
-/// values between operations included, stays f32.
+/// What the kernels of matmul, the convolutions, concat_linear, multi_axis_gmlp, rcab and of their
+/// gradients do with the numbers they multiply: take them as they are, or round them to tf32 (10
+/// bits of mantissa, ties away from 0) or to bf16 (7 bits, ties to even).  They always add in f32.
+/// They may round, but need not: a backend without such a kernel for a shape computes in f32.
+/// Everything else, values between operations included, stays f32.
 ///
 /// numerics: a bf16 operand errs by 2^-9 of itself at most, so a sum of products errs by 2^-8 of
 /// the sum of their sizes at most; NMSE against f64 is about 5e-6, as errors are independent. tf32:

@@ -1,0 +1,142 @@
+// What the multi-axis gMLP in bf16 and its gradient share: GELU, and the weights of a branch as the
+// way forward wants them.
+#pragma once
+
+#include "cpu/bf16.h"
+#include "cpu/multi_axis_gmlp.h"
+
+namespace satin::cpu::SATIN_ISA::bf16 {
+
+inline constexpr int64_t kGroupRows = 2 * kSide;
+
+/// Rows that go from one product to the next together: few enough to stay in the L1 cache, enough
+/// for vectors to work on some while the matrix unit is at the others.
+inline int64_t chunk_rows(int64_t b) { return b <= 64 ? 2 * kGroupRows : kGroupRows; }
+
+/// gelu for what is about to be rounded to bf16: like vmath::gelu, with Phi(-z) as the square of a
+/// polynomial of degree 4.  Error <= 1.9e-4 |x|, a tenth of what rounding may add.
+SATIN_INLINE F coarse_gelu(F x) {
+  const F z = vmath::at_most(vmath::absolute(x), 4.5f);
+  const F p = vmath::at_least(vmath::polynomial(z, 0.7069773f, -0.278420269f, -0.0721621066f,
+                                                0.0478378646f, -0.00586659461f),
+                              0.0f);
+  return vmath::at_least(x, 0.0f) - z * (p * p);
+}
+
+/// The derivative of gelu, as coarse: g(z) for negative x and 1 - g(z) for positive x as in
+/// vmath::gelu_slope, with g a polynomial of degree 8.  Error <= 5.1e-4.
+SATIN_INLINE F coarse_gelu_slope(F x) {
+  const F z = vmath::at_most(vmath::absolute(x), 4.0f);
+  const F g =
+      vmath::polynomial(z, 0.499681681f, -0.786964715f, -0.0600160658f, 0.38156271f, -0.0844630301f,
+                        -0.0611731708f, 0.0343702696f, -0.00643960899f, 0.000429962587f);
+  return x > 0 ? 1.0f - g : g;
+}
+
+/// Rows [n, whole vectors of c] = n rows of b values times the branch's part of W2, summed in f64.
+inline void times_w2(const Branch<float>& w, const float* a, int64_t n, float* to) {
+  constexpr int64_t kCols = 32;
+  const float* w2 = w.w2 + w.b0 * w.c;
+  const int64_t row = whole_vectors<float>(w.c);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < row; j += kCols) {
+      const int64_t cols = min_of(kCols, w.c - j);
+      double sums[kCols] = {};
+      for (int64_t k = 0; k < w.b; ++k) {
+        const auto left = static_cast<double>(a[i * w.b + k]);
+        const float* right = w2 + k * w.c + j;
+        if (cols == kCols)
+          for (int64_t l = 0; l < kCols; ++l) sums[l] += left * static_cast<double>(right[l]);
+        else
+          for (int64_t l = 0; l < cols; ++l) sums[l] += left * static_cast<double>(right[l]);
+      }
+      for (int64_t l = 0; l < min_of(kCols, row - j); ++l)
+        to[i * row + j + l] = static_cast<float>(sums[l]);
+    }
+}
+
+/// The right side of a product and its bias.
+struct Right {
+  int64_t depth, cols;  ///< padded
+  Half* elements;
+  float* bias;
+
+  Right() = default;
+  Right(Memory& from, int64_t k, int64_t n)
+      : depth(up_to(k, kDepth)),
+        cols(up_to(n, kSide)),
+        elements(from.take<Half>(depth * cols)),
+        bias(from.take<float>(cols)) {}
+};
+
+/// The weights of a branch as its products want them; layer norms' affine parts are folded in.
+struct Weights {
+  Right w1, ab, out;                   ///< ab: the halves of Wi side by side, padded
+  float *gate_gamma, *gate_beta, *pb;  ///< pb + 1
+  Half* p;                             ///< rows of whole steps, whole tiles of them
+  float* wow2;                         ///< Wo W2, rows of whole vectors
+
+  Weights() = default;
+  Weights(const Branch<float>& w, Memory& from)
+      : w1(from, w.c, w.b),
+        ab(from, w.b, 2 * up_to(w.b, kSide)),
+        out(from, 2 * up_to(w.b, kDepth), w.c),
+        gate_gamma(from.take<float>(w1.cols)),
+        gate_beta(from.take<float>(w1.cols)),
+        pb(from.take<float>(w.pixels)),
+        p(from.take<Half>(up_to(w.pixels, kGroupRows) * up_to(w.pixels, kDepth))),
+        wow2(from.take<float>(w.b * whole_vectors<float>(w.c))) {}
+
+  void pack(const Branch<float>& w) const {
+    fold(w1, w.w1 + w.b0, 2 * w.c, w.c, w.b, w.b1 + w.b0, w.norm_gamma, w.norm_beta);
+    for (const int64_t half : {0, 1}) {
+      Right to = ab;
+      to.cols = w1.cols;
+      to.elements += half * ab.depth * w1.cols;
+      to.bias += half * w1.cols;
+      fold(to, w.wi + half * w.b, 2 * w.b, w.b, w.b, w.bi + half * w.b, w.gmlp_gamma, w.gmlp_beta);
+    }
+    pack_out(w);
+    pad_bias(gate_gamma, w.gate_gamma, w.b);
+    pad_bias(gate_beta, w.gate_beta, w.b);
+    for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + 1;
+    const int64_t rows = up_to(w.pixels, kGroupRows), row = up_to(w.pixels, kDepth);
+    for (int64_t i = 0; i < rows; ++i)
+      convert(p + i * row, w.p + i * w.pixels, i < w.pixels ? w.pixels : 0, row);
+  }
+
+ private:
+  static void fold(const Right& to,
+                   const float* w,
+                   int64_t row,
+                   int64_t depth,
+                   int64_t cols,
+                   const float* bias,
+                   const float* scale,
+                   const float* shift) {
+    pack_right(to.elements, depth, cols,
+               [&](int64_t k, int64_t j) { return w[k * row + j] * scale[k]; });
+    for (int64_t j = 0; j < to.cols; ++j) {
+      double sum = j < cols ? static_cast<double>(bias[j]) : 0;
+      for (int64_t k = 0; k < depth && j < cols; ++k)
+        sum += static_cast<double>(shift[k]) * static_cast<double>(w[k * row + j]);
+      to.bias[j] = static_cast<float>(sum);
+    }
+  }
+
+  /// W2 over Wo W2; bias b2 (once) + bo W2.
+  void pack_out(const Branch<float>& w) const {
+    const float* w2 = w.w2 + w.b0 * w.c;
+    const int64_t half = up_to(w.b, kDepth);
+    times_w2(w, w.wo, w.b, wow2);
+    times_w2(w, w.bo, 1, out.bias);
+    pack_right(out.elements, 2 * half, w.c, [&](int64_t k, int64_t j) {
+      const int64_t i = k % half;
+      return i >= w.b ? 0.0f : k < half ? w2[i * w.c + j] : wow2[i * whole_vectors<float>(w.c) + j];
+    });
+    for (int64_t j = 0; j < out.cols; ++j)
+      out.bias[j] = j < w.c ? out.bias[j] + (w.first ? w.b2[j] : 0.0f) : 0.0f;
+  }
+};
+
+}  // namespace satin::cpu::SATIN_ISA::bf16

@@ -154,7 +154,6 @@ void print_ops(const std::vector<OpRow>& rows,
 
 void run_bench(const BenchOptions& options, const Globals& globals) {
   const bool train = options.what == "train";
-  if (train) require_f32(globals);
   const std::string size = options.size.empty() ? (train ? "128x128" : "512x384") : options.size;
   const PictureSize picture = parse_picture_size(size).value();
   const int batch = options.batch > 0 ? options.batch : train ? 8 : 1;

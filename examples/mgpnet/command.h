@@ -72,8 +72,6 @@ struct Globals {
 const satin::Backend& backend_of(const Globals& globals);
 /// What --precision asks of a Program.
 satin::Precision precision_of(const Globals& globals);
-/// errors: Failure(kDevice) for another precision
-void require_f32(const Globals& globals);
 /// "cpu (avx2), 2 threads"
 std::string device_name(const Globals& globals);
 /// Says once, on stderr, which device `auto` chose.

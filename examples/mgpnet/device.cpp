@@ -110,12 +110,6 @@ Precision precision_of(const Globals& globals) {
   return globals.precision == "bf16" ? Precision::bf16 : Precision::f32;
 }
 
-void require_f32(const Globals& globals) {
-  if (precision_of(globals) != Precision::f32)
-    throw Failure(kDevice, "precision not available", "--precision " + globals.precision,
-                  "training computes in f32 only so far; use --precision f32 or auto");
-}
-
 std::string device_name(const Globals& globals) {
   const Backend& backend = backend_of(globals);
   if (!backend.on_host()) return std::string(backend.name());

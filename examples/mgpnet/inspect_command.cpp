@@ -32,7 +32,6 @@ Workload workload_of(const InspectOptions& options, const Globals& globals) {
   const PictureSize size =
       parse_picture_size(options.size.empty() ? standard : options.size).value();
   const int batch = options.batch > 0 ? options.batch : options.train ? 8 : 1;
-  if (options.train) require_f32(globals);
   Workload workload = make_workload({.config = variant(options.variant).value(),
                                      .width = size.width,
                                      .height = size.height,

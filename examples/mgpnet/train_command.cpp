@@ -276,10 +276,11 @@ void apply_all(TrainConfig& config, const TrainArguments& a, const Globals& glob
     if (at == std::string::npos) throw Failure(kUsage, "--set takes key=value", one_line(set), "");
     set_entry(config, set.substr(0, at), set.substr(at + 1));
   }
+  if (globals.precision != "auto") set_entry(config, "precision", globals.precision);
   for (const auto& [name, value] : a.given) set_entry(config, name, value);
 }
 
-void train(const TrainArguments& a, const Globals& globals) {
+void train(const TrainArguments& a, Globals globals) {
   const fs::path folder = a.output;
   double seconds = 0;
   if (!a.time_limit.empty()) {
@@ -318,6 +319,8 @@ void train(const TrainArguments& a, const Globals& globals) {
   if (config.data.empty())
     throw Failure(kUsage, a.resume ? "the run's config.toml names no data" : "--data is missing",
                   a.resume ? one_line(folder.string()) : "", "a folder of pairs, or synth");
+  globals.precision = config.precision;  // what a run began with it keeps, validation too
+  backend_of(globals);
   announce_device(globals);
   Run run(config, folder, globals);
   if (a.resume)

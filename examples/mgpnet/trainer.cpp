@@ -53,13 +53,14 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
   target_ = satin::input(batch);
   step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
                     config.clip);
-  require_f32(globals);
   const int64_t batches = Batches::bytes(config.batch, config.crop, ahead(backend_));
   // Weights and two moments as sections of a state, once more packed, and one copy on the way.
   const int64_t saving = 7 * parameters_.size() * static_cast<int64_t>(sizeof(float));
   const int64_t beside = counted_beside(globals, batches + saving + kPairBytes + kProcessBytes);
-  const Options options{
-      .alias = step_.alias, .fuse = !globals.no_fuse, .max_bytes = left_for_plan(globals, beside)};
+  const Options options{.alias = step_.alias,
+                        .fuse = !globals.no_fuse,
+                        .precision = precision_of(globals),
+                        .max_bytes = left_for_plan(globals, beside)};
   const int64_t planned = plan_of(step_.outputs(), backend_, options).total_bytes();
   footprint_ = planned + counted_beside(globals, batches);
   require_memory(globals, planned + beside, "the steps and their state", "train");
@@ -106,12 +107,19 @@ Model Trainer::model() const {
   return model;
 }
 
-/// What must not change between the parts of one training, as text.
+/// What must not change between the parts of one training, as text.  States of a time when f32 was
+/// the only precision do not name it.
 std::string Trainer::fingerprint() const {
   std::string text;
   for (const auto& [name, value] : entries(config_))
-    if (!may_change_on_resume(name)) text.append(name).append(" = ").append(value).append("\n");
+    if (!may_change_on_resume(name) && !(name == "precision" && value == "f32"))
+      text.append(name).append(" = ").append(value).append("\n");
   return text;
+}
+
+/// The instruction set that decides the bits.
+std::string_view Trainer::instruction_set() const {
+  return config_.precision == "f32" ? satin::cpu::f32_path(backend_.name()) : backend_.name();
 }
 
 std::vector<uint8_t> Trainer::save_state() const {
@@ -120,7 +128,7 @@ std::vector<uint8_t> Trainer::save_state() const {
   };
   const Section sections[] = {
       text_section("config", fingerprint()),
-      text_section("instruction set", satin::cpu::f32_path(backend_.name())),
+      text_section("instruction set", instruction_set()),
       integer_section("iteration", iteration_),
       integer_section("skipped", skipped_),
       values_section<double>("best psnr", std::span<const double>(&best_, 1)),
@@ -152,9 +160,9 @@ void Trainer::load_state(const std::string& path) {
   program_->write<float>(step_.m, std::span<const float>(m));
   program_->write<float>(step_.v, std::span<const float>(v));
   program_->write<float>(step_.steps, std::span<const float>(steps));
-  if (map.text("instruction set") != satin::cpu::f32_path(backend_.name()))
+  if (map.text("instruction set") != instruction_set())
     warn(cat("the state was computed with ", map.text("instruction set"),
-             ", this run goes on with ", satin::cpu::f32_path(backend_.name()),
+             ", this run goes on with ", instruction_set(),
              ": the result will differ in the last bits"));
 }
 

@@ -54,6 +54,7 @@ class Trainer {
 
  private:
   std::string fingerprint() const;
+  std::string_view instruction_set() const;
 
   TrainConfig config_;
   NetworkConfig network_;  // of config_.variant

@@ -95,6 +95,31 @@ TEST_CASE("train fills a run folder and refuses to overwrite it") {
   CHECK(emptied.err.find("names no data") != std::string::npos);
 }
 
+TEST_CASE("a training in bf16 is resumed in bf16, bit for bit") {
+  const TemporaryFolder folder;
+  const fs::path whole = folder / "whole", parts = folder / "parts";
+  const auto in_bf16 = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--precision", "bf16"});
+    return arguments;
+  };
+  REQUIRE(exit_code(in_bf16(tiny(whole, "4"))) == 0);
+  CHECK(content(whole / "config.toml").find("precision = 'bf16'") != std::string::npos);
+  REQUIRE(exit_code(in_bf16(tiny(parts, "2"))) == 0);
+  const std::vector<std::string> resume = {"train",   "-o", parts.string(), "--resume",
+                                           "--iters", "4",  "--progress",   "none"};
+  auto in_f32 = resume;
+  in_f32.insert(in_f32.end(), {"--precision", "f32"});
+  const auto refused = mgpnet::test::run(in_f32);
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("a resumed run keeps its precision: bf16") != std::string::npos);
+  CHECK(exit_code(resume) == 0);
+  CHECK(content(parts / "model.gguf") == content(whole / "model.gguf"));
+  CHECK(content(parts / "state/000000004.state") == content(whole / "state/000000004.state"));
+
+  REQUIRE(exit_code(tiny(folder / "f32", "4")) == 0);
+  CHECK(content(fs::path(folder / "f32") / "model.gguf") != content(whole / "model.gguf"));
+}
+
 TEST_CASE("train refuses bad settings") {
   const TemporaryFolder folder;
   const std::string out = folder / "x";

@@ -45,7 +45,7 @@ gpu-pack: cuda
 	@cmake --preset cuda -DSATIN_TESTS=ON >/dev/null
 	cmake --build --preset cuda --target gpu_tests
 	@rm -rf build/gpu-pack && mkdir -p build/gpu-pack/data
-	@cp build/cuda/tests/gpu_tests cuda/gpu_check cuda/gpu_train tests/data/fixture_*.safetensors build/gpu-pack/
+	@cp build/cuda/tests/gpu_tests cuda/gpu_check cuda/gpu_train bench/torch_mgpnet.py tests/data/fixture_*.safetensors build/gpu-pack/
 	@mv build/gpu-pack/*.safetensors build/gpu-pack/data/
 	@cp -L build/mgpnet-cuda build/gpu-pack/
 	@du -sm build/gpu-pack | awk '{ print $$2 ": " $$1 " MiB; carry it to the GPU and run gpu_check there"; exit $$1 >= 40 }'

@@ -2,11 +2,11 @@
 """MGPNet in PyTorch, as a PyTorch user would write it: what satin is compared with.
 
     bench/torch_mgpnet.py forward --size 512x384 [--layout nhwc] [--dtype bf16] [--compile]
-    bench/torch_mgpnet.py train --size 128x128 --batch 8
+    bench/torch_mgpnet.py train --size 128x128 --batch 8 [--device cuda]
     bench/torch_mgpnet.py check --model model.safetensors --input x.png --output y.png
 
-The first two print one JSON line: median and minimum of --repeat runs after one warm-up, peak
-memory of the process.  `check` computes what `mgpnet smooth x.png -o y.png -m model.safetensors`
+The first two print one JSON line: median and minimum of --repeat runs after one warm-up (three on a
+GPU), peak memory of the process; on a GPU that of its tensors instead.  `check` computes what `mgpnet smooth x.png -o y.png -m model.safetensors`
 should have written and prints how far the two pictures differ: the peer is the same network.
 Needs PyTorch and NumPy (check: Pillow).  Modules have the names of the released checkpoint.
 """
@@ -220,11 +220,13 @@ def measure(args):
     torch.manual_seed(1)
     w, h = map(int, args.size.split("x"))
     layout = torch.channels_last if args.layout == "nhwc" else torch.contiguous_format
-    model = MGPNet().to(memory_format=layout)
-    x = torch.rand(args.batch, 3, h, w).contiguous(memory_format=layout)
-    target = torch.rand(args.batch, 3, h, w).contiguous(memory_format=layout)
+    on_gpu = args.device == "cuda"
+    wait = torch.cuda.synchronize if on_gpu else lambda: None
+    model = MGPNet().to(args.device, memory_format=layout)
+    x = torch.rand(args.batch, 3, h, w).to(args.device).contiguous(memory_format=layout)
+    target = torch.rand(args.batch, 3, h, w).to(args.device).contiguous(memory_format=layout)
     net = torch.compile(model) if args.compile else model
-    cast = lambda: (torch.autocast("cpu", dtype=torch.bfloat16) if args.dtype == "bf16"
+    cast = lambda: (torch.autocast(args.device, dtype=torch.bfloat16) if args.dtype == "bf16"
                     else contextlib.nullcontext())
     adam = torch.optim.Adam(model.parameters(), lr=2e-4)
 
@@ -241,17 +243,22 @@ def measure(args):
         adam.step()
 
     step = forward if args.what == "forward" else train
-    step()
+    for _ in range(3 if on_gpu else 1):
+        step()
     seconds = []
     for _ in range(args.repeat):
+        wait()
         start = time.perf_counter()
         step()
+        wait()
         seconds.append(time.perf_counter() - start)
     print(json.dumps({"peer": f"torch {torch.__version__}", "what": args.what, "size": args.size,
                       "batch": args.batch, "precision": args.dtype, "layout": args.layout,
                       "compile": args.compile, "threads": args.threads,
                       "median_s": statistics.median(seconds), "min_s": min(seconds),
-                      "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+                      **({"device": torch.cuda.get_device_name(),
+                          "device_bytes": torch.cuda.max_memory_allocated()} if on_gpu else
+                         {"rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})}))
     return 0
 
 
@@ -264,6 +271,7 @@ def main():
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nchw")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--model")

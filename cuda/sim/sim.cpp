@@ -30,15 +30,20 @@ thread_local std::vector<Launch> recorded;
 
 constexpr int kWarp = 32;
 
-enum class State { ready, at_barrier, at_warp_barrier, at_shuffle, ended };
+enum class State { ready, at_barrier, at_warp_barrier, at_gather, ended };
 
 struct Thread {
   Fiber fiber;
   State state = State::ended;
-  int line = 0;       ///< where it waits
-  uint32_t bits = 0;  ///< brought to a shuffle, then got from it
-  int from = 0;       ///< lane to get them from
+  int line = 0;                       ///< where it waits
+  const char* what = nullptr;         ///< for which gather
+  uint32_t words[kGatherWords] = {};  ///< brought to it
   Moment moment;
+};
+
+/// What the lanes of a warp brought to the gather that they left last.
+struct Gathered {
+  uint32_t words[kWarp * kGatherWords];
 };
 
 class Device {
@@ -49,8 +54,8 @@ class Device {
   }
 
   void run(const Launch& launch);
-  void wait(State state, int line);
-  uint32_t exchange(uint32_t bits, int lane, int line);
+  void wait(State state, int line, const char* what = nullptr);
+  const uint32_t* gather(const uint32_t* words, int count, const char* what, int line);
   void check(const void* p, size_t bytes, bool write);
   void check_alignment(const void* p, size_t bytes);
   [[noreturn]] void fail(std::string&& what);
@@ -86,6 +91,7 @@ class Device {
     random_.seed(value);
   }
   int lane() const { return current_ % kWarp; }
+  int lanes() const { return std::min(kWarp, count_ - current_ / kWarp * kWarp); }
 
  private:
   Device() {
@@ -108,7 +114,8 @@ class Device {
   uint64_t seed_ = 0;
   uint32_t launches_ = 0, blocks_ = 0;  ///< so far
   std::vector<std::unique_ptr<Thread>> threads_;
-  int count_ = 0;  ///< threads of a block
+  std::vector<Gathered> gathered_;  ///< by warp
+  int count_ = 0;                   ///< threads of a block
   int current_ = 0;
   std::vector<int> ready_;
   void* shared_ = nullptr;
@@ -166,6 +173,7 @@ void Device::run(const Launch& launch) {
   count_ = static_cast<int>(volume(launch.block));
   while (threads_.size() < static_cast<size_t>(count_))
     threads_.push_back(std::make_unique<Thread>());
+  gathered_.resize((threads_.size() + kWarp - 1) / kWarp);
   position.grid = launch.grid;
   position.block = launch.block;
 
@@ -230,8 +238,8 @@ std::string Device::where(const Thread& t) const {
       return cat("thread ", index, " waits at the barrier of line ", t.line);
     case State::at_warp_barrier:
       return cat("thread ", index, " waits at the warp's barrier of line ", t.line);
-    case State::at_shuffle:
-      return cat("thread ", index, " waits at the shuffle of line ", t.line);
+    case State::at_gather:
+      return cat("thread ", index, " waits at the ", t.what, " of line ", t.line);
     case State::ready:
       break;
   }
@@ -240,24 +248,17 @@ std::string Device::where(const Thread& t) const {
 
 void Device::settle_warp(int t) {
   const State state = at(t).state;
-  if (state != State::at_shuffle && state != State::at_warp_barrier) return;
+  if (state != State::at_gather && state != State::at_warp_barrier) return;
   const int begin = t / kWarp * kWarp, end = std::min(begin + kWarp, count_);
   for (int i = begin; i < end; ++i)
-    if (at(i).state != state || at(i).line != at(t).line) return;
-  uint32_t bits[kWarp] = {};
-  for (int i = begin; i < end; ++i) bits[i - begin] = at(i).bits;
+    if (at(i).state != state || at(i).line != at(t).line || at(i).what != at(t).what) return;
+  Gathered& gathered = gathered_[static_cast<size_t>(t / kWarp)];
   for (int i = begin; i < end; ++i) {
     Thread& thread = at(i);
-    if (state == State::at_shuffle) {
-      const int from = thread.from >= 0 && thread.from < kWarp ? thread.from : i - begin;
-      if (begin + from >= end) {
-        failure_ = cat("thread ", i, " shuffles from lane ", from, ", which its warp lacks");
-        return;
-      }
-      thread.bits = bits[from];
-    } else {
+    if (state == State::at_gather)
+      std::memcpy(gathered.words + (i - begin) * kGatherWords, thread.words, sizeof thread.words);
+    else
       ++thread.moment.warp_barriers;
-    }
     thread.state = State::ready;
     ready_.push_back(i);
   }
@@ -280,20 +281,21 @@ void Device::settle_block() {
   }
 }
 
-void Device::wait(State state, int line) {
+void Device::wait(State state, int line, const char* what) {
   watching = false;
   Thread& thread = now();
   thread.state = state;
   thread.line = line;
+  thread.what = what;
   thread.fiber.leave();
   watching = true;
 }
 
-uint32_t Device::exchange(uint32_t bits, int lane, int line) {
-  now().bits = bits;
-  now().from = lane;
-  wait(State::at_shuffle, line);
-  return now().bits;
+const uint32_t* Device::gather(const uint32_t* words, int count, const char* what, int line) {
+  Thread& thread = now();
+  std::memcpy(thread.words, words, static_cast<size_t>(count) * sizeof *words);
+  wait(State::at_gather, line, what);
+  return gathered_[static_cast<size_t>(current_ / kWarp)].words;
 }
 
 void Device::check(const void* p, size_t bytes, bool write) {
@@ -345,13 +347,21 @@ void Device::fail(std::string&& what) {
 void* shared_memory() { return Device::get().shared_; }
 void barrier(int line) { Device::get().wait(State::at_barrier, line); }
 void warp_barrier(int line) { Device::get().wait(State::at_warp_barrier, line); }
-uint32_t exchange(uint32_t bits, int lane, int line) {
-  return Device::get().exchange(bits, lane, line);
+const uint32_t* gather(const uint32_t* words, int count, const char* what, int line) {
+  return Device::get().gather(words, count, what, line);
+}
+uint32_t exchange(uint32_t bits, int from, int line) {
+  const uint32_t* words = gather(&bits, 1, "shuffle", line);
+  if (from < 0 || from >= kWarp) from = lane();
+  if (from >= lanes()) fail(cat("shuffles from lane ", from, ", which its warp lacks"));
+  return words[from * kGatherWords];
 }
 void check_alignment(const void* p, size_t bytes) {
   if (watching) Device::get().check_alignment(p, bytes);
 }
 int lane() { return Device::get().lane(); }
+int lanes() { return Device::get().lanes(); }
+void fail(std::string&& what) { Device::get().fail(std::move(what)); }
 void seed(uint64_t value) { Device::get().seed(value); }
 void access(const void* p, size_t bytes, bool write) { Device::get().check(p, bytes, write); }
 void run(const Launch& launch) { Device::get().run(launch); }

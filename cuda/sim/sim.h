@@ -95,9 +95,16 @@ void* shared_memory();
 /// `line` is where it is called: all threads of a block must meet at the same place.
 void barrier(int line);
 void warp_barrier(int line);
+/// What a warp does together: every lane brings `count` words and reads what all lanes brought,
+/// lane i's from kGatherWords * i on, until the next gather.  `what` names it in messages.
+inline constexpr int kGatherWords = 8;
+const uint32_t* gather(const uint32_t* words, int count, const char* what, int line);
 /// The 32 bits that lane `lane` of the warp brings to this shuffle.
 uint32_t exchange(uint32_t bits, int lane, int line);
 int lane();
+int lanes();  ///< of this warp: 32, or fewer in the last one of a block
+/// Ends the launch: what this thread did is wrong.  Nothing on its stack may own memory.
+[[noreturn]] void fail(std::string&& what);
 
 /// A kernel and its arguments, which a launch copies as a device does: nothing else of the host can
 /// be seen by its threads.
@@ -167,6 +174,15 @@ T shuffle(T value, int from, int line) {
 }
 
 }  // namespace satin::cuda::sim
+
+/// The upper halves of products.
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>(uint64_t{a} * b >> 32);
+}
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<unsigned long long>(Wide{a} * b >> 64);
+}
 
 #define threadIdx                      (satin::cuda::sim::position.thread_at)
 #define blockIdx                       (satin::cuda::sim::position.block_at)

@@ -13,12 +13,14 @@
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
-#define SATIN_DEVICE __device__ __forceinline__
-#define SATIN_UNROLL _Pragma("unroll")
+#define SATIN_DEVICE    __device__ __forceinline__
+#define SATIN_UNROLL    _Pragma("unroll")
+#define SATIN_NO_UNROLL _Pragma("unroll 1")
 #else
 #include "cuda/sim/sim.h"
 #define SATIN_DEVICE inline
 #define SATIN_UNROLL
+#define SATIN_NO_UNROLL
 #endif
 
 namespace satin::cuda {

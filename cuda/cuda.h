@@ -1,4 +1,5 @@
-// The CUDA backend.  It computes in f32; bf16 and f16 are stored.
+// The CUDA backend.  It computes in f32, its products in tf32 and bf16 where asked for
+// (tensor/precision.h); bf16 and f16 are stored.
 //
 // Which kernels are behind it is decided when a program is linked: those that nvcc compiled
 // (satin_cuda in a build with SATIN_CUDA), the same on the simulator (satin_sim), or none

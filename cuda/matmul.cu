@@ -4,23 +4,26 @@
 namespace satin::cuda {
 namespace {
 
-/// Element (g, i, j) of a batch of matrices with any strides.  With inner > 0, the column (or row)
-/// of a sum over the batch: k = batch element * inner + k inside.
-struct Strided {
+/// A matrix of a batch, whose rows (Along::depth) or columns are what the product sums along.
+struct Matrix {
   const float* x;
-  int64_t batch, row, col;
-  int64_t inner_rows, inner_cols;  ///< 0: not part of a sum over the batch
+  int64_t batch;  ///< elements from a matrix to the next, 0: the same for all
+  int64_t row;    ///< elements from a row to the next
+  Divisor inner;  ///< k = matrix * inner + k inside: more than one matrix in a sum over the batch
+  bool quads;
+};
 
-  __device__ float operator()(int64_t g, int64_t i, int64_t j) const {
-    if (inner_rows > 0) {
-      g = i / inner_rows;
-      i %= inner_rows;
-    } else if (inner_cols > 0) {
-      g = j / inner_cols;
-      j %= inner_cols;
-    }
-    return x[g * batch + i * row + j * col];
+template <Along kWhich>
+struct Strided : Matrix {
+  static constexpr Along kAlong = kWhich;
+  __device__ const float* outer(int64_t g, int64_t i) const {
+    return x + g * batch + (kWhich == Along::depth ? i * row : i);
   }
+  __device__ int64_t depth(int64_t k) const {
+    const DividedSmall at = inner.small(k);
+    return at.quotient * batch + (kWhich == Along::depth ? at.remainder : at.remainder * row);
+  }
+  __device__ const float* find(const float* of_i, int64_t offset) const { return of_i + offset; }
 };
 
 struct Dense {
@@ -33,7 +36,7 @@ struct Dense {
 
 struct Problem {
   Product p;
-  Strided a, b;
+  Matrix a, b;
 };
 
 Problem problem_of(const Call& call) {
@@ -45,19 +48,13 @@ Problem problem_of(const Call& call) {
   const Shape& batched = a.rank() > 2 ? a : b;
   for (int i = 0; i + 2 < batched.rank(); ++i) batch *= batched[i];
   const int64_t k = ta ? a_rows : a_cols;
+  const auto matrix = [&](const View& view, int64_t rows, int64_t cols) -> Matrix {
+    const auto* x = view.as<float>();
+    return {x, view.shape.rank() > 2 ? rows * cols : 0, cols, Divisor(k), in_quads(x, cols)};
+  };
   Problem r{};
-  r.a = {call.in[0].as<float>(),
-         a.rank() > 2 ? a_rows * a_cols : 0,
-         ta ? 1 : a_cols,
-         ta ? a_cols : 1,
-         0,
-         0};
-  r.b = {call.in[1].as<float>(),
-         b.rank() > 2 ? b_rows * b_cols : 0,
-         tb ? 1 : b_cols,
-         tb ? b_cols : 1,
-         0,
-         0};
+  r.a = matrix(call.in[0], a_rows, a_cols);
+  r.b = matrix(call.in[1], b_rows, b_cols);
   r.p = {batch,
          ta ? a_cols : a_rows,
          tb ? b_rows : b_cols,
@@ -67,10 +64,15 @@ Problem problem_of(const Call& call) {
   if (attrs.sum_batch) {  // one product with a longer sum
     r.p.batch = 1;
     r.p.k = batch * k;
-    r.a.inner_cols = r.b.inner_rows = k > 0 ? k : 1;
   }
   r.p.pieces = product_pieces(r.p.batch, r.p.m, r.p.n, r.p.k);
   return r;
+}
+
+template <Along kA, Along kB>
+void run(const Call& call, const Problem& r) {
+  multiply(call, "matmul", r.p, Strided<kA>{r.a}, Strided<kB>{r.b}, Dense{r.p.m, r.p.n},
+           call.out[0].as<float>());
 }
 
 }  // namespace
@@ -78,8 +80,14 @@ Problem problem_of(const Call& call) {
 int64_t matmul_scratch(const Call& call) { return product_scratch(problem_of(call).p); }
 
 void matmul(const Call& call) {
+  const auto attrs = call.as<MatmulAttrs>();
   const Problem r = problem_of(call);
-  multiply(call, "matmul", r.p, r.a, r.b, Dense{r.p.m, r.p.n}, call.out[0].as<float>());
+  if (attrs.transpose_a)
+    attrs.transpose_b ? run<Along::outer, Along::depth>(call, r)
+                      : run<Along::outer, Along::outer>(call, r);
+  else
+    attrs.transpose_b ? run<Along::depth, Along::depth>(call, r)
+                      : run<Along::depth, Along::outer>(call, r);
 }
 
 }  // namespace satin::cuda

@@ -1,6 +1,6 @@
 // The checks of one case, in the order of opcheck.h; start at Checker::all().  How a failure reads,
 // how cases are counted and where inputs come from is in opcheck_cases.cpp.  All checks are one
-// class, read from top to bottom, and together a little over 500 lines.
+// class, read from top to bottom, hence more than 500 lines.
 #include "opcheck.h"
 
 #include <algorithm>
@@ -113,8 +113,9 @@ class Checker {
       forward(t);
       if (!on_gpu()) views(t);
     }
+    name_.dtype = DType::f32;
+    for (const Precision p : {Precision::bf16, Precision::tf32}) products_in(p);
     if (on_gpu()) return;
-    products_in_bf16();
     name_.dtype = DType::f64;
     if (info(name_.row).rule == RuleKind::none) return;  // adam_update: nothing to differentiate
     if (!c_.smooth) return;
@@ -295,11 +296,24 @@ class Checker {
     }
   }
 
-  // --- products in bf16 --------------------------------------------------------------------------
+  // --- products in bf16 and tf32 -----------------------------------------------------------------
 
-  /// Sums of products, element by element: both operands are off by u = 2^-8 of themselves at most,
-  /// so the sum by 2u + u^2 of the sum of their sizes.
-  static constexpr double kUnit = 0x1p-8, kBf16Sum = 2 * kUnit + kUnit * kUnit;
+  /// What rounding to nearest changes a number by, of itself at most: bf16 holds 8 bits, tf32 11.
+  static constexpr double unit_of(Precision p) { return p == Precision::bf16 ? 0x1p-8 : 0x1p-11; }
+
+  /// Sums of products, element by element: both operands are off by u of themselves at most, so the
+  /// sum by 2u + u^2 of the sum of their sizes.
+  static constexpr double sum_bar(Precision p) {
+    const double u = unit_of(p);
+    return 2 * u + u * u;
+  }
+
+  /// The same where tensor cores add `terms` products and a bias: each addition may lose 2^-23 of
+  /// the sum of sizes, since they cut off what does not fit into f32.
+  static double device_sum_bar(Precision p, double terms) {
+    const double u = unit_of(p);
+    return sum_bar(p) + (1 + u) * (1 + u) * std::expm1((terms + 1) * std::log1p(0x1p-23));
+  }
 
   /// Composites, NMSE.  Rounding errors are independent of each other and, as those of numbers in
   /// one binade, of mean square u^2 / 3 at most.  A product meets two: of its right side, which is
@@ -308,30 +322,39 @@ class Checker {
   /// badly the case is conditioned: that is what the oracle is asked, in f64.  The square of one
   /// such error has 0.9 of its mean as standard deviation: n values may have three of 0.9 / sqrt(n)
   /// more than the mean.
-  double bf16_nmse(const Arrays& x, const Arrays& expected, size_t output) {
+  double composite_bar(Precision p, const Arrays& x, const Arrays& expected, size_t output) {
     constexpr int kDraws = 16;
     Random random(name_.seed);
     double sum = 0;
     for (int k = 0; k < kDraws; ++k) {
       Arrays off = x;
       for (size_t i = 1; i < off.size(); ++i)
-        for (double& value : off[i].data) value *= 1 + random.uniform(-kUnit, kUnit);
+        for (double& value : off[i].data) value *= 1 + random.uniform(-unit_of(p), unit_of(p));
       sum +=
           error_of({Bound::nmse, 0}, expected[output].data, c_.oracle(off)[output].data, nullptr);
     }
     return 2 * sum / kDraws * (1 + 2.7 / std::sqrt(expected[output].data.size()));
   }
 
-  void products_in_bf16() {
+  /// The graph with its products in p, as this backend (null: the CPU's) runs it.
+  Build build_in(Precision p, const Backend* backend) const {
+    return [this, p, backend](const Tensors& t) {
+      return in_precision(lower(c_.build(t), true, backend), p);
+    };
+  }
+
+  void products_in(Precision p) {
     std::vector<Bytes> bytes;
     const Arrays x = rounded(draw(c_, name_.seed), DType::f32, bytes);
     const Tensors leaves = leaves_of(x, DType::f32);
-    const Build build = [this](const Tensors& t) {
-      return in_precision(lower(c_.build(t), true), Precision::bf16);
-    };
-    const Tensors outputs = build(leaves);
     bool any = false;
-    for (const NodePtr& node : nodes_of(outputs)) any |= node->op == name_.row && node->precision != Precision::f32;
+    double terms = 0;
+    for (const NodePtr& node : nodes_of(in_precision(c_.build(leaves), p))) {
+      if (node->op != name_.row || node->precision != p) continue;
+      any = true;
+      const auto size = static_cast<double>(node->outputs[0].shape.size());
+      if (size > 0) terms = std::max(terms, static_cast<double>(cost_of(*node).macs) / size);
+    }
     if (!any) return;
     const Arrays expected = c_.oracle(x);
     Arrays sizes = x;
@@ -341,17 +364,16 @@ class Checker {
     const bool composed = info(name_.row).kind == OpKind::composite && !c_.exact;
     std::vector<double> nmse;
     for (size_t o = 0; composed && o < expected.size(); ++o)
-      nmse.push_back(bf16_nmse(x, expected, o));
-    for (const cpu::Isa isa : cpu::available_isas()) {
-      if (!cpu::multiplies_in_bf16(isa)) continue;
-      name_.path = cat(cpu::name_of(isa), " bf16");
-      const Backend& backend = cpu::backend(isa);
+      nmse.push_back(composite_bar(p, x, expected, o));
+
+    const auto check = [&](const char* name, const Backend& backend, const Tensors& outputs,
+                           double bar) {
       const auto y = run_program(outputs, leaves, bytes, backend);
       for (size_t o = 0; o < expected.size(); ++o) {
         const std::vector<double> values = decode(y[o], DType::f32);
         if (composed) {
           const double error = error_of({Bound::nmse, 0}, expected[o].data, values, nullptr);
-          compare(name_, "forward", error, nmse[o], values.size());
+          compare(name_, name, error, nmse[o], values.size());
           continue;
         }
         double worst = 0;
@@ -360,18 +382,38 @@ class Checker {
           const double ratio = error == 0 ? 0 : error / sizes[o].data[i];
           worst = std::max(worst, std::isfinite(ratio) ? ratio : 1);
         }
-        compare(name_, "forward", worst, kBf16Sum, values.size());
+        compare(name_, name, worst, bar, values.size());
       }
       memory(outputs, leaves, bytes, backend, {}, y);
-      const std::string fault = testing::fault_with_weights(build, leaves, bytes, backend, {}, y);
-      if (!fault.empty()) fails(name_, "weights", fault);
-      threads(outputs, leaves, bytes, backend, y);
-      if (c_.exact) exact_in_bf16(build, backend);
+      return y;
+    };
+    if (p == Precision::bf16 && !on_gpu()) {
+      for (const cpu::Isa isa : cpu::available_isas()) {
+        if (!cpu::multiplies_in_bf16(isa)) continue;
+        name_.path = cat(cpu::name_of(isa), " bf16");
+        const Build build = build_in(p, nullptr);
+        const Tensors outputs = build(leaves);
+        const Backend& backend = cpu::backend(isa);
+        const auto y = check("forward", backend, outputs, sum_bar(p));
+        const std::string fault = testing::fault_with_weights(build, leaves, bytes, backend, {}, y);
+        if (!fault.empty()) fails(name_, "weights", fault);
+        threads(outputs, leaves, bytes, backend, y);
+        if (c_.exact) exact_in_precision(build, backend);
+      }
     }
+    const Backend& device = cuda::backend();
+    name_.path = cat(device.name(), p == Precision::bf16 ? " bf16" : " tf32");
+    const Build build = build_in(p, &device);
+    const Tensors outputs = build(leaves);
+    const auto y = check(p == Precision::bf16 ? "cuda bf16" : "cuda tf32", device, outputs,
+                         device_sum_bar(p, terms));
+    if (run_program(outputs, leaves, bytes, device) != y)
+      fails(name_, "cuda", "other bits in another order of blocks and threads");
+    if (c_.exact) exact_in_precision(build, device);
     name_.path.clear();
   }
 
-  void exact_in_bf16(const Build& build, const Backend& backend) {
+  void exact_in_precision(const Build& build, const Backend& backend) {
     std::vector<Bytes> bytes;
     const Arrays x = rounded(draw(c_, name_.seed, Draw::integers), DType::f32, bytes);
     const Arrays expected = c_.oracle(x);

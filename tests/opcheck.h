@@ -4,17 +4,21 @@
 // oracle, naive loops over f64 arrays.  From each case opcheck derives every check that applies, on
 // every instruction set and on the plain loops:
 //
+// clang-format off
 //   forward     against the oracle, f64 and f32 (and bf16, f16 where the row stores them)
-//   derivative  <u, Jv> by finite differences = <J'u, v> by the rule, input by input, random u and
-//   v second      the same of the gradient graph mutation    both again with the rule scaled by 1 +
-//   1e-3: must fail linear      <Ax, y> = <x, A'y> exact       small integers: bit-equal to the
-//   oracle in every dtype views       inputs that are permuted, strided, offset or broadcast
-//   values: the same bits memory      every kernel alone between guard bands, outputs filled with
-//   NaN, also in place; the
+//   derivative  <u, Jv> by finite differences = <J'u, v> by the rule, input by input, random u and v
+//   second      the same of the gradient graph
+//   mutation    both again with the rule scaled by 1 + 1e-3: must fail
+//   linear      <Ax, y> = <x, A'y>
+//   exact       small integers: bit-equal to the oracle in every dtype
+//   views       inputs that are permuted, strided, offset or broadcast values: the same bits
+//   memory      every kernel alone between guard bands, outputs filled with NaN, also in place; the
 //               planned Program gives the same bits; its runs allocate nothing
 //   cuda        forward again with the CUDA kernels on the simulator, in two orders of threads
+//   precisions  products in bf16 (cpu, cuda) and tf32 (cuda): forward, exact and memory once more
 //   weights     inputs that are parameters (packed, computed once): the same bits
 //   threads     1, 2, 3 and 7 threads: the same bits
+// clang-format on
 //
 // A case is replayed by the command that its failure prints.
 #pragma once

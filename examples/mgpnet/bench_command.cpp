@@ -207,7 +207,7 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
                {"batch", batch},
                {"device", device_label(globals)},
                {"isa", isa_label(globals)},
-               {"precision", precision_of(globals) == satin::Precision::bf16 ? "bf16" : "f32"},
+               {"precision", precision_name(globals)},
                {"threads", globals.threads},
                {"median_s", rounded(timing.median)},
                {"min_s", rounded(timing.min)},
@@ -219,17 +219,17 @@ void run_bench(const BenchOptions& options, const Globals& globals) {
           "\n");
     return;
   }
-  print(fmt::format(
-      "{} {} batch {}, {}, {}\n"
-      "time     median {:.4f} s, minimum {:.4f} s of {} runs\n"
-      "speed    {:.1f} GFLOP/s, {}\n"
-      "memory   planned {} ({} bytes), actual peak of the process {} ({} bytes)\n",
-      options.what, size, batch, precision_of(globals) == satin::Precision::bf16 ? "bf16" : "f32",
-      device_name(globals), timing.median, timing.min, options.repeat, gflops,
-      host ? fmt::format("{:.1f} % of the {:.1f} GFLOP/s measured in this run", 100 * gflops / peak,
-                         peak)
-           : "the peak is not yet measured",
-      size_text(planned), planned, size_text(rss), rss));
+  print(
+      fmt::format("{} {} batch {}, {}, {}\n"
+                  "time     median {:.4f} s, minimum {:.4f} s of {} runs\n"
+                  "speed    {:.1f} GFLOP/s, {}\n"
+                  "memory   planned {} ({} bytes), actual peak of the process {} ({} bytes)\n",
+                  options.what, size, batch, precision_name(globals), device_name(globals),
+                  timing.median, timing.min, options.repeat, gflops,
+                  host ? fmt::format("{:.1f} % of the {:.1f} GFLOP/s measured in this run",
+                                     100 * gflops / peak, peak)
+                       : "the peak is not yet measured",
+                  size_text(planned), planned, size_text(rss), rss));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "cpu/thread_pool.h"
 #include "tensor/backend.h"
@@ -72,6 +73,7 @@ struct Globals {
 const satin::Backend& backend_of(const Globals& globals);
 /// What --precision asks of a Program.
 satin::Precision precision_of(const Globals& globals);
+std::string_view precision_name(const Globals& globals);  ///< f32, tf32 or bf16
 /// "cpu (avx2), 2 threads"
 std::string device_name(const Globals& globals);
 /// Says once, on stderr, which device `auto` chose.

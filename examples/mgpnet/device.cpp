@@ -99,15 +99,21 @@ const Backend& backend_of(const Globals& globals) {
   const Backend* gpu = named                      ? &gpu_of(globals.device)
                        : globals.device == "auto" ? automatic().gpu
                                                   : nullptr;
-  if (globals.precision == "tf32" || (gpu && globals.precision == "bf16"))
+  if (globals.precision == "tf32" && !gpu)
     throw Failure(kDevice, "precision not available", "--precision " + globals.precision,
-                  gpu ? "CUDA computes in f32 only so far; use --precision f32 or auto"
-                      : "the CPU computes in f32 and bf16; use --precision f32, bf16 or auto");
+                  "only GPUs have it, the CPU computes in f32 and bf16; use --precision f32, bf16 "
+                  "or auto");
   return gpu ? *gpu : processor();
 }
 
 Precision precision_of(const Globals& globals) {
-  return globals.precision == "bf16" ? Precision::bf16 : Precision::f32;
+  return globals.precision == "bf16"   ? Precision::bf16
+         : globals.precision == "tf32" ? Precision::tf32
+                                       : Precision::f32;
+}
+
+std::string_view precision_name(const Globals& globals) {
+  return globals.precision == "auto" ? "f32" : std::string_view(globals.precision);
 }
 
 std::string device_name(const Globals& globals) {

@@ -54,6 +54,16 @@ TEST_CASE("device: a picture through the simulated GPU") {
     worst = std::max(worst, std::abs(int{got.pixels[i]} - int{expected.pixels[i]}));
   CHECK(worst <= 1);
 
+  // Products in bf16 cost the CPU a level of 255 at most, and not more here.
+  Globals rounded = globals_for("cuda");
+  rounded.precision = "bf16";
+  const Image half = Smoother(model, rounded).smooth(in);
+  REQUIRE(half.pixels.size() == expected.pixels.size());
+  worst = 0;
+  for (size_t i = 0; i < half.pixels.size(); ++i)
+    worst = std::max(worst, std::abs(int{half.pixels[i]} - int{expected.pixels[i]}));
+  CHECK(worst <= 1);
+
   // On a GPU the limit is of its memory: nothing is planned beyond, and the host's share is its
   // own.
   Globals little = globals_for("cuda");
@@ -73,9 +83,19 @@ TEST_CASE("device: self-test and names") {
   CHECK(failure.code == kDevice);
   says(failure.what(), "--device cuda:5");
   says(failure.why, "there is no GPU 5; usable here: 0; use --device cpu or auto");
-  Globals half = globals_for("cuda");
-  half.precision = "tf32";
-  CHECK(failure_of([&] { backend_of(half); }).code == kDevice);
+  Globals rounded = globals_for("cuda");
+  for (const char* precision : {"f32", "tf32", "bf16"}) {
+    rounded.precision = precision;
+    CHECK(&backend_of(rounded) == &satin::cuda::backend());
+    CHECK(precision_name(rounded) == precision);
+  }
+  for (const char* device : {"cpu", "auto"}) {
+    rounded = globals_for(device);
+    rounded.precision = "tf32";
+    const Failure refused = failure_of([&] { backend_of(rounded); });
+    CHECK(refused.code == kDevice);
+    says(refused.why, "only GPUs have it, the CPU computes in f32 and bf16");
+  }
 }
 
 TEST_CASE("device: errors of a device have their exit codes") {

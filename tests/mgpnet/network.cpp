@@ -386,16 +386,19 @@ TEST_CASE("mgpnet by the CUDA kernels agrees with the reference" *
 
 namespace {
 
-/// What rounding operands to bf16 may cost each output, as NMSE.  Each of the two operands of a
-/// product is off by u = 2^-8 of itself at most, at random, mean square u^2 / 3 at most.  One is a
-/// weight, and what the other one's errors do is as large: they take the same way.  So it is twice
-/// what such errors of the weights alone make of a network in f32.
-std::array<double, 3> bf16_bars(const TensorFile& file,
-                                const Parameters& parameters,
-                                const Tensor& x,
-                                const Tensors& y) {
+/// Values of the three outputs, in f64.
+using Outputs = std::array<std::vector<double>, 3>;
+
+/// What rounding operands may cost each output, as NMSE.  Each of the two operands of a product is
+/// off by u of itself at most (2^-8 in bf16, 2^-11 in tf32), at random, mean square u^2 / 3 at
+/// most. One is a weight, and what the other one's errors do is as large: they take the same way.
+/// So it is twice what such errors of the weights alone make of a network in f32.
+std::array<double, 3> rounding_bars(double unit,
+                                    const Outputs& expected,
+                                    const Parameters& parameters,
+                                    const Tensor& x,
+                                    const Tensors& y) {
   constexpr int kDraws = 4;
-  constexpr double kUnit = 0x1p-8;
   Program program(y, cpu::backend());
   std::array<double, 3> bars = {};
   std::mt19937_64 random(1);
@@ -404,16 +407,14 @@ std::array<double, 3> bf16_bars(const TensorFile& file,
     for (const ParameterInfo& info : parameters.list())
       for (int64_t i = 0; info.shape.rank() >= 2 && i < info.shape.size(); ++i) {
         const double uniform = static_cast<double>(random() >> 11) * 0x1p-52 - 1;
-        weights[static_cast<size_t>(info.offset + i)] *= static_cast<float>(1 + kUnit * uniform);
+        weights[static_cast<size_t>(info.offset + i)] *= static_cast<float>(1 + unit * uniform);
       }
     program.write<float>(parameters.flat(), weights);
     program.write<float>(x, formula_picture<float>("input", x.shape()));
     program.run();
     for (size_t k = 0; k < y.size(); ++k)
       bars[k] += 2.0 / kDraws *
-                 difference(nchw(program.read<float>(y[k]), y[k].shape()),
-                            stored(file, cat("output", k + 1)))
-                     .nmse;
+                 difference(nchw(program.read<float>(y[k]), y[k].shape()), expected[k]).nmse;
   }
   return bars;
 }
@@ -431,7 +432,9 @@ TEST_CASE(
     Parameters with = parameters;
     const Tensor x = input(shape);
     const Tensors y = network(with, x, {});
-    const std::array<double, 3> bars = bf16_bars(file, with, x, y);
+    Outputs expected;
+    for (size_t k = 0; k < y.size(); ++k) expected[k] = stored(file, cat("output", k + 1));
+    const std::array<double, 3> bars = rounding_bars(0x1p-8, expected, with, x, y);
     for (const cpu::Isa isa : cpu::available_isas()) {
       if (!cpu::multiplies_in_bf16(isa)) continue;
       CAPTURE(name);
@@ -445,7 +448,7 @@ TEST_CASE(
         program.run({.pool = &pool});
         for (size_t k = 0; k < y.size(); ++k) {
           const std::vector<float> values = program.read<float>(y[k]);
-          const auto d = difference(nchw(values, y[k].shape()), stored(file, cat("output", k + 1)));
+          const auto d = difference(nchw(values, y[k].shape()), expected[k]);
           CHECK(d.nmse <= bars[k]);
           CHECK(d.nmse > 1e-10);  // bf16 indeed
           if (k > 0) continue;
@@ -487,6 +490,41 @@ TEST_CASE("all 470 gradients of mgpnet in f32 agree with those in f64") {
     }
     CHECK(compared == 470);
     CHECK_MESSAGE(worst <= kF32.gradient_nmse, worst_name, ": NMSE ", worst);
+  }
+}
+
+TEST_CASE("mgpnet by the CUDA kernels with products in bf16 and tf32: outputs near those in f64") {
+  const Shape picture = {1, 32, 32, 3};
+  Parameters wide = network_parameters({}, DType::f64), single = network_parameters({});
+  Outputs expected;
+  {
+    const Tensor x = input(picture, DType::f64);
+    const Tensors y = network(wide, x, {});
+    Program program(y, cpu::backend());
+    const std::vector<float> weights = formula_weights(wide);
+    program.write<double>(wide.flat(), std::vector<double>(weights.begin(), weights.end()));
+    program.write<double>(x, formula_picture<double>("input", picture));
+    program.run();
+    for (size_t k = 0; k < y.size(); ++k)
+      expected[k] = nchw(program.read<double>(y[k]), y[k].shape());
+  }
+  const Tensor x = input(picture);
+  const Tensors y = network(single, x, {});
+  for (const auto& [precision, unit] :
+       {std::pair{Precision::bf16, 0x1p-8}, std::pair{Precision::tf32, 0x1p-11}}) {
+    CAPTURE(unit);
+    const std::array<double, 3> bars = rounding_bars(unit, expected, single, x, y);
+    Program program(y, cuda::backend(), {.precision = precision});
+    program.write<float>(single.flat(), formula_weights(single));
+    program.write<float>(x, formula_picture<float>("input", picture));
+    program.run();
+    for (size_t k = 0; k < y.size(); ++k) {
+      const double nmse =
+          difference(nchw(program.read<float>(y[k]), y[k].shape()), expected[k]).nmse;
+      CAPTURE(k);
+      CHECK(nmse <= bars[k]);
+      CHECK(nmse > bars[k] / 100);  // rounded indeed
+    }
   }
 }
 

@@ -1,3 +1,10 @@
+// Matrices in a batch, either or both transposed, as the operands of product.h; the sum over a
+// batch is one product with a longer k.
+//
+// Who owns what: product.h and product_mma.h.  Bytes: a once for every 64 columns, b once for every
+// 64 rows (128 on tensor cores), from the caches where both fit; c once.  Multiply-adds: m n k.
+// Expected bound: arithmetic where m, n and k are in the hundreds, bytes where one of them is
+// small. Not yet measured.
 #include "cuda/product.h"
 #include "tensor/matmul.h"
 

@@ -13,8 +13,8 @@
 //
 // Bytes and multiply-adds, per step and block: reads (128 + 64) x 4 bytes a value of k, multiplies
 // 128 x 64: 10.7 multiply-adds a byte of L2 or memory.  From shared memory a warp reads 16 words a
-// lane for 8 instructions.  Bound: in bf16 the loads, in tf32 both alike; where n is 32 half of the
-// tile idles.  Not yet measured.
+// lane for 8 instructions.  Expected bound: in bf16 the loads, in tf32 both alike; where n is 32
+// half of the tile idles.  Not yet measured.
 //
 // Sums run in rising k through the instructions, each of which adds its 16 or 8 products in the
 // device's own way; pieces as in product.h.

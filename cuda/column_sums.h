@@ -5,12 +5,15 @@
 
 namespace satin::cuda {
 
+struct BlockSums {
+  float thread[kBlockThreads];
+};
+
 /// y[j] = the sum over i < rows of x[i * stride + j].  A block takes 8 columns, 32 threads each in
 /// rising rows; then a tree.  Bound by memory.
 template <int = 0>
 __global__ void add_rows_kernel(float* y, const float* x, int64_t rows, int64_t n, int64_t stride) {
-  auto& s = shared<Stage>();
-  float* const sums = &s.a[0][0];
+  auto& sums = shared<BlockSums>().thread;
   const int t = static_cast<int>(threadIdx.x);
   const int64_t j = int64_t{blockIdx.x} * 8 + t % 8;
   float sum = 0;
@@ -33,7 +36,8 @@ inline void add_rows(const Call& call,
                      int64_t n,
                      int64_t stride) {
   if (n == 0) return;
-  launch(call, name, Launch{dim3(static_cast<unsigned>((n + 7) / 8)), kBlockThreads, sizeof(Stage)},
+  launch(call, name,
+         Launch{dim3(static_cast<unsigned>((n + 7) / 8)), kBlockThreads, sizeof(BlockSums)},
          add_rows_kernel<>, y, x, rows, n, stride);
 }
 

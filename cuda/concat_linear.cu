@@ -29,13 +29,15 @@ struct Problem {
   const float *weight, *bias;  ///< bias: null where the sums go to what y holds
 };
 
+template <class M>
 struct ConcatShared {
-  Stage stage;
+  Stage<M> stage;
   int64_t start[kTile];
 };
 
+template <class M>
 __global__ void concat_linear_kernel(const __grid_constant__ Problem p, float* y) {
-  auto& s = shared<ConcatShared>();
+  auto& s = shared<ConcatShared<M>>();
   const int64_t first = int64_t{blockIdx.x} * kTile;
   const int rows = static_cast<int>(p.pixels - first < kTile ? p.pixels - first : kTile);
   for (int j0 = 0; j0 < p.cout; j0 += kTile) {
@@ -50,13 +52,13 @@ __global__ void concat_linear_kernel(const __grid_constant__ Problem p, float* y
         s.start[t] = ((n * image.h + from_row) * image.w + from_col) * image.channels;
       }
       __syncthreads();
-      tile_product<Reads::rows, Reads::rows>(
+      tile_product<M, Reads::rows, Reads::rows>(
           s.stage, 0, rows, j0, p.cout, image.channels,
           [&](int i, int c) { return image.x[s.start[i] + c]; },
           [&](int c, int j) { return p.weight[int64_t{image.row + c} * p.cout + j]; }, sum);
       __syncthreads();
     }
-    each_result(0, rows, j0, p.cout, [&](int a, int b, int i, int j) {
+    each_result<M>(0, rows, j0, p.cout, [&](int a, int b, int i, int j) {
       float& to = y[(first + i) * p.cout + j];
       to = sum[a][b] + (p.bias ? p.bias[j] : to);
     });
@@ -83,10 +85,13 @@ void concat_linear(const Call& call) {
                            static_cast<int>(row)};
     row += x.shape[3];
     if (p.count < kImages && i + 1 < images) continue;
-    launch(call, "concat_linear",
-           Launch{dim3(static_cast<unsigned>((p.pixels + kTile - 1) / kTile)), kBlockThreads,
-                  sizeof(ConcatShared)},
-           concat_linear_kernel, p, y.as<float>());
+    with_math(call.precision, [&](auto math) {
+      using M = decltype(math);
+      launch(call, "concat_linear",
+             Launch{dim3(static_cast<unsigned>((p.pixels + kTile - 1) / kTile)), kBlockThreads,
+                    sizeof(ConcatShared<M>)},
+             concat_linear_kernel<M>, p, y.as<float>());
+    });
     p.count = 0;
     p.bias = nullptr;
   }

@@ -41,7 +41,7 @@ __global__ void layer_norm_kernel(float* y,
 }
 
 struct GradShared {
-  Stage stage;
+  float sums[kBlockThreads];
   float mean[kRows], rstd[kRows];
   float mean_g[kRows], mean_gh[kRows];  ///< of g = gamma dy and g h, h = (x - mean) rstd
 };
@@ -82,7 +82,7 @@ __global__ void layer_norm_grad_kernel(float* dx,
   };
   float* const dgamma = sums + int64_t{blockIdx.x} * 2 * c;
   column_sums(
-      s.stage, here, c,
+      s.sums, here, c,
       [&](int i, int j) {
         const float h = normalized(i, j), d = dy[int64_t{i} * c + j];
         dx[int64_t{i} * c + j] = s.rstd[i] * (gamma[j] * d - s.mean_g[i] - h * s.mean_gh[i]);
@@ -90,7 +90,7 @@ __global__ void layer_norm_grad_kernel(float* dx,
       },
       [&](int j, float sum) { dgamma[j] = sum; });
   column_sums(
-      s.stage, here, c, [&](int i, int j) { return dy[int64_t{i} * c + j]; },
+      s.sums, here, c, [&](int i, int j) { return dy[int64_t{i} * c + j]; },
       [&](int j, float sum) { dgamma[c + j] = sum; });
 }
 

@@ -11,8 +11,9 @@
 //
 // Bytes a pixel and branch: 12 C (x twice, y once, and y once more for the second branch), weights
 // from the caches.  Multiply-adds a pixel and branch: C B + 2 B B + S B + B B + B C, at C = B = 32,
-// 64, 128 (S = 256, 256, 64): 13.3, 36.9 and 90.1 thousand: bound by arithmetic.
-// Shared memory: 84 KB at C = 32, 157 KB at 64, 117 KB at 128.  Where a device has less, u, g and
+// 64, 128 (S = 256, 256, 64): 13.3, 36.9 and 90.1 thousand: bound by arithmetic.  On tensor cores
+// every product's operands are rounded as they are read; sums and all between products stay f32.
+// Shared memory: 85 KB at C = 32, 157 KB at 64, 107 KB at 128.  Where a device has less, u, g and
 // gate lie in scratch instead, with the same arithmetic.  Not yet measured on a device.
 #include "cuda/gmlp_branch.h"
 
@@ -29,15 +30,17 @@ struct Layout {
   }
 };
 
+template <class M>
 struct alignas(16) Group {
-  Stage stage;
+  Stage<M> stage;
   float memory[1];  ///< as many as Layout says
 };
 
+template <class M>
 __global__ void __launch_bounds__(kBlockThreads, 1)
     gmlp_branch_kernel(GmlpBranch w, float* y, float* scratch) {
-  auto& shared_group = shared<Group>();
-  Stage& stage = shared_group.stage;
+  auto& shared_group = shared<Group<M>>();
+  Stage<M>& stage = shared_group.stage;
   const int c = w.channels, b = w.width, n = w.pixels();
   float* const memory =
       scratch ? scratch + Layout{n, b}.floats() * blockIdx.x : shared_group.memory;
@@ -92,13 +95,13 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
       const int end = i0 + kTile < n ? i0 + kTile : n;
       for (int j0 = 0; j0 < b; j0 += kTile) {
         float a[4][4] = {}, mixed[4][4] = {};
-        tile_product<Reads::rows, Reads::rows>(
+        tile_product<M, Reads::rows, Reads::rows>(
             stage, i0, end, j0, b, b, u_normalized,
             [&](int k, int j) { return w.wi[k * 2 * b + j]; }, a);
-        tile_product<Reads::rows, Reads::rows>(
+        tile_product<M, Reads::rows, Reads::rows>(
             stage, i0, end, j0, b, n, [&](int i, int k) { return w.p[i * n + k]; },
             [&](int k, int j) { return g[k * b + j]; }, mixed);
-        each_result(i0, end, j0, b, [&](int p, int q, int i, int j) {
+        each_result<M>(i0, end, j0, b, [&](int p, int q, int i, int j) {
           gate[(i - i0) * b + j] = gelu_of(a[p][q] + w.bi[j]) * (mixed[p][q] + (w.pb[i] + 1.0f));
         });
       }
@@ -122,30 +125,38 @@ struct Plan {
   int64_t blocks, shared_bytes, scratch_bytes;
 };
 
+template <class M>
 Plan plan_of(const GmlpBranch& w) {
   const auto element = static_cast<int64_t>(sizeof(float));
   const int64_t bytes = Layout{w.pixels(), w.width}.floats() * element;
-  const auto stage = static_cast<int64_t>(sizeof(Stage));
+  const auto stage = static_cast<int64_t>(sizeof(Stage<M>));
   if (stage + bytes <= shared_limit()) return {w.groups, stage + bytes, 0};
   const int64_t blocks = w.groups < kWorkers ? w.groups : kWorkers;
-  return {blocks, static_cast<int64_t>(sizeof(Group)), blocks * bytes};
+  return {blocks, static_cast<int64_t>(sizeof(Group<M>)), blocks * bytes};
 }
 
 }  // namespace
 
 int64_t multi_axis_gmlp_scratch(const Call& call) {
-  return plan_of(branch_of(call, 0)).scratch_bytes;  // branches are of one shape
+  int64_t bytes = 0;
+  with_math(call.precision, [&](auto math) {  // branches are of one shape
+    bytes = plan_of<decltype(math)>(branch_of(call, 0)).scratch_bytes;
+  });
+  return bytes;
 }
 
 void multi_axis_gmlp(const Call& call) {
   for (int i = 0; i < branches_of(call); ++i) {
     const GmlpBranch w = branch_of(call, i);
     if (w.groups == 0) return;
-    const Plan plan = plan_of(w);
-    launch(call, i == 0 ? "multi_axis_gmlp: first branch" : "multi_axis_gmlp: second branch",
-           Launch{dim3(static_cast<unsigned>(plan.blocks)), kBlockThreads, plan.shared_bytes},
-           gmlp_branch_kernel, w, call.out[0].as<float>(),
-           plan.scratch_bytes > 0 ? static_cast<float*>(call.scratch) : nullptr);
+    with_math(call.precision, [&](auto math) {
+      using M = decltype(math);
+      const Plan plan = plan_of<M>(w);
+      launch(call, i == 0 ? "multi_axis_gmlp: first branch" : "multi_axis_gmlp: second branch",
+             Launch{dim3(static_cast<unsigned>(plan.blocks)), kBlockThreads, plan.shared_bytes},
+             gmlp_branch_kernel<M>, w, call.out[0].as<float>(),
+             plan.scratch_bytes > 0 ? static_cast<float*>(call.scratch) : nullptr);
+    });
   }
 }
 

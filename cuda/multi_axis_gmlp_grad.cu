@@ -62,9 +62,18 @@ Places places_of(const Call& call, const GmlpBranch& w, int index) {
 /// Floats of a block's scratch: six numbers a row, a pixel's place, nine matrices [S, B].
 __host__ __device__ int64_t space_of(int s, int b) { return int64_t{7} * s + int64_t{9} * s * b; }
 
-__global__ void __launch_bounds__(kBlockThreads)
+template <class M>
+struct GradShared {
+  Stage<M> stage;
+  float sums[kBlockThreads];
+};
+
+template <class M>
+__global__ void __launch_bounds__(kBlockThreads, 1)
     gmlp_branch_grad_kernel(GmlpBranch w, Places at, const float* dy, float* dx, float* scratch) {
-  auto& stage = shared<Stage>();
+  auto& shared_stage = shared<GradShared<M>>();
+  Stage<M>& stage = shared_stage.stage;
+  float* const sums = shared_stage.sums;
   const int c = w.channels, b = w.width, n = w.pixels();
   float* const memory = scratch + (at.size + space_of(n, b)) * blockIdx.x;
   float* const d = memory + space_of(n, b);  // the block's copy of all cotangents
@@ -173,13 +182,13 @@ __global__ void __launch_bounds__(kBlockThreads)
     block_product<Reads::columns, Reads::rows>(
         stage, 0, b, c, n, [&](int i, int k) { return other[k * b + i]; }, dy_at,
         [&](int i, int j, float sum) { add(at.w2 + i * c + j, sum); });
-    if (w.first) column_sums(stage, n, c, dy_at, [&](int j, float sum) { add(at.b2 + j, sum); });
+    if (w.first) column_sums(sums, n, c, dy_at, [&](int j, float sum) { add(at.b2 + j, sum); });
     block_product<Reads::columns, Reads::rows>(
         stage, 0, b, b, n, [&](int i, int k) { return gate[k * b + i]; },
         [&](int k, int j) { return dv[k * b + j]; },
         [&](int i, int j, float sum) { add(at.wo + i * b + j, sum); });
     column_sums(
-        stage, n, b, [&](int i, int j) { return dv[i * b + j]; },
+        sums, n, b, [&](int i, int j) { return dv[i * b + j]; },
         [&](int j, float sum) { add(at.bo + j, sum); });
 
     // --- back: P and the normalization before it ---
@@ -200,9 +209,9 @@ __global__ void __launch_bounds__(kBlockThreads)
         [&](int i, int j, float sum) { other[i * b + j] = sum; });  // dg
     const auto dg = [&](int i, int j) { return other[i * b + j]; };
     column_sums(
-        stage, n, b, [&](int i, int j) { return dg(i, j) * ghat[i * b + j]; },
+        sums, n, b, [&](int i, int j) { return dg(i, j) * ghat[i * b + j]; },
         [&](int j, float sum) { add(at.gate_gamma + j, sum); });
-    column_sums(stage, n, b, dg, [&](int j, float sum) { add(at.gate_beta + j, sum); });
+    column_sums(sums, n, b, dg, [&](int j, float sum) { add(at.gate_beta + j, sum); });
     norm_grad(
         b, w.gate_gamma, dg, [&](int i, int j) { return ghat[i * b + j]; }, b_rstd,
         [&](int i, int j, float value) {
@@ -216,7 +225,7 @@ __global__ void __launch_bounds__(kBlockThreads)
         [&](int k, int j) { return h[k * 2 * b + j]; },
         [&](int i, int j, float sum) { add(at.wi + i * 2 * b + j, sum); });
     column_sums(
-        stage, n, 2 * b, [&](int i, int j) { return h[i * 2 * b + j]; },
+        sums, n, 2 * b, [&](int i, int j) { return h[i * 2 * b + j]; },
         [&](int j, float sum) { add(at.bi + j, sum); });
     block_product<Reads::rows, Reads::columns>(
         stage, 0, n, b, 2 * b, [&](int i, int k) { return h[i * 2 * b + k]; },
@@ -224,9 +233,9 @@ __global__ void __launch_bounds__(kBlockThreads)
         [&](int i, int j, float sum) { gate[i * b + j] = sum; });  // of LN(u)
     const auto dm = [&](int i, int j) { return gate[i * b + j]; };
     column_sums(
-        stage, n, b, [&](int i, int j) { return dm(i, j) * uhat(i, j); },
+        sums, n, b, [&](int i, int j) { return dm(i, j) * uhat(i, j); },
         [&](int j, float sum) { add(at.norm_gamma + j, sum); });
-    column_sums(stage, n, b, dm, [&](int j, float sum) { add(at.norm_beta + j, sum); });
+    column_sums(sums, n, b, dm, [&](int j, float sum) { add(at.norm_beta + j, sum); });
     norm_grad(b, w.norm_gamma, dm, uhat, u_rstd, [&](int i, int j, float value) {
       t[i * b + j] = gelu_grad_of(t[i * b + j], dv[i * b + j] + value);  // dt
     });
@@ -237,7 +246,7 @@ __global__ void __launch_bounds__(kBlockThreads)
         [&](int k, int j) { return t[k * b + j]; },
         [&](int i, int j, float sum) { add(at.w1 + i * 2 * c + j, sum); });
     column_sums(
-        stage, n, b, [&](int i, int j) { return t[i * b + j]; },
+        sums, n, b, [&](int i, int j) { return t[i * b + j]; },
         [&](int j, float sum) { add(at.b1 + j, sum); });
     block_product<Reads::rows, Reads::columns>(
         stage, 0, n, c, b, [&](int i, int k) { return t[i * b + k]; },
@@ -249,9 +258,9 @@ __global__ void __launch_bounds__(kBlockThreads)
       d[where] = fresh && w.first ? value : d[where] + value;
     };
     column_sums(
-        stage, n, c, [&](int i, int j) { return dn(i, j) * xhat(i, j); },
+        sums, n, c, [&](int i, int j) { return dn(i, j) * xhat(i, j); },
         [&](int j, float sum) { add_shared(at.gamma + j, sum); });
-    column_sums(stage, n, c, dn, [&](int j, float sum) { add_shared(at.beta + j, sum); });
+    column_sums(sums, n, c, dn, [&](int j, float sum) { add_shared(at.beta + j, sum); });
     norm_grad(c, w.gamma, dn, xhat, x_rstd, [&](int i, int j, float value) {
       const int64_t where = place(i, j);
       dx[where] = (w.first ? dy[where] : dx[where]) + value;
@@ -277,11 +286,15 @@ void multi_axis_gmlp_grad(const Call& call) {
     const Places places = places_of(call, w, i);
     const int64_t workers = workers_of(w), space = space_of(w.pixels(), w.width);
     if (workers > 0)
-      launch(call,
-             i == 0 ? "multi_axis_gmlp_grad: first branch" : "multi_axis_gmlp_grad: second branch",
-             Launch{dim3(static_cast<unsigned>(workers)), kBlockThreads, sizeof(Stage)},
-             gmlp_branch_grad_kernel, w, places, call.in.back().as<float>(),
-             call.out[0].as<float>(), scratch);
+      with_math(call.precision, [&](auto math) {
+        using M = decltype(math);
+        launch(
+            call,
+            i == 0 ? "multi_axis_gmlp_grad: first branch" : "multi_axis_gmlp_grad: second branch",
+            Launch{dim3(static_cast<unsigned>(workers)), kBlockThreads, sizeof(GradShared<M>)},
+            gmlp_branch_grad_kernel<M>, w, places, call.in.back().as<float>(),
+            call.out[0].as<float>(), scratch);
+      });
     if (i + 1 == branches)
       add_rows(call, "multi_axis_gmlp_grad: sums", call.out[1].as<float>(), scratch + space,
                workers, places.size, places.size + space);

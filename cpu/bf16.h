@@ -217,10 +217,11 @@ inline void pad_bias(float* to, const float* bias, int64_t cols) {
 /// Hands out pieces of scratch, in bytes; from null it measures what is needed.
 class Memory {
  public:
-  explicit Memory(void* from) : from_(static_cast<char*>(from)) {}
+  Memory() = default;
+  explicit Memory(void* from) : from_(static_cast<char*>(from)), measures_(false) {}
   template <class T>
   T* take(int64_t elements) {
-    T* piece = from_ ? reinterpret_cast<T*>(from_ + at_) : nullptr;
+    T* piece = measures_ ? nullptr : reinterpret_cast<T*>(from_ + at_);
     at_ += up_to(elements * static_cast<int64_t>(sizeof(T)), 64);
     return piece;
   }
@@ -228,7 +229,8 @@ class Memory {
   int64_t floats() const { return at_ / 4; }
 
  private:
-  char* from_;
+  char* from_ = nullptr;
+  bool measures_ = true;
   int64_t at_ = 0;
 };
 

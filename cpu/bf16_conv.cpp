@@ -131,7 +131,7 @@ void conv2d(const Call& call) {
 }
 
 int64_t conv2d_scratch(const Call& call) {
-  Memory from(nullptr);
+  Memory from;
   const ConvMemory memory(Conv(call), from, call.packed);
   return from.taken();
 }
@@ -247,7 +247,7 @@ void conv2d_input_grad(const Call& call) {
 }
 
 int64_t conv2d_input_grad_scratch(const Call& call) {
-  Memory from(nullptr);
+  Memory from;
   if (spreads(call))
     const SpreadMemory memory(Spread(call), from, call.packed);
   else

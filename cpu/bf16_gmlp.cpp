@@ -191,7 +191,7 @@ struct AllWeights {
   int64_t floats;
 
   AllWeights(std::span<const View> weights, void* at) : branches(branches_of(weights)) {
-    Memory from(at);
+    Memory from = at ? Memory(at) : Memory();  // none: only the size is wanted
     for (int k = 0; k < branches; ++k) {
       branch[k] = Branch<float>(weights, k);
       packed[k] = Weights(branch[k], from);
@@ -204,7 +204,7 @@ struct AllWeights {
 };
 
 int64_t slot_bytes(const Branch<float>& w) {
-  Memory from(nullptr);
+  Memory from;
   const Slot slot(w, from);
   return from.taken();
 }

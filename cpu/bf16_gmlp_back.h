@@ -78,14 +78,14 @@ inline int64_t batch_of(const Branch<float>& w) {
 /// Rows of a group; b columns unless said otherwise.
 struct GradSlot {
   int64_t x_row, c_row, b_row, cols, pixels, batch;  ///< padded; of f32 and of halves
-  float *x[2], *dy[2];  ///< c columns; of the group at work and of the next
-  float *slope1, *slope_a, *slope_b, *a;
-  float* back;                   ///< du and dgate side by side
-  float *r1, *r2, *r3;           ///< factors of the layer norms
-  Half *xh, *uh, *bh, *dy_rows;  ///< xh and dy: c columns
-  Half *dt2, *dt1;               ///< dt2: a and b side by side
-  Half* dm;                      ///< of a batch of groups side by side
-  Half *ug_pairs, *bn_pairs, *dm_pairs, *dt2_pairs, *dt1_pairs;
+  float *x[2]{}, *dy[2]{};  ///< c columns; of the group at work and of the next
+  float *slope1{}, *slope_a{}, *slope_b{}, *a{};
+  float* back;                           ///< du and dgate side by side
+  float *r1{}, *r2{}, *r3{};             ///< factors of the layer norms
+  Half *xh{}, *uh{}, *bh{}, *dy_rows{};  ///< xh and dy: c columns
+  Half *dt2{}, *dt1{};                   ///< dt2: a and b side by side
+  Half* dm;                              ///< of a batch of groups side by side
+  Half *ug_pairs{}, *bn_pairs{}, *dm_pairs{}, *dt2_pairs{}, *dt1_pairs{};
   Half* bn_turned;      ///< right side with channels as depth; of a batch
   Half* turned;         ///< a row for a channel
   Half *chunk, *pairs;  ///< some rows; 32 of them in pairs
@@ -103,7 +103,7 @@ struct GradSlot {
     for (float** to : {&slope1, &slope_a, &slope_b, &a}) *to = from.take<float>(pixels * cols);
     back = from.take<float>(pixels * 2 * cols);
     for (float** to : {&r1, &r2, &r3}) *to = from.take<float>(pixels);
-    halves = from.taken();
+    halves_ = from.taken();
     for (Half** to : {&xh, &dy_rows}) *to = from.take<Half>(pixels * c_row);
     for (Half** to : {&uh, &bh, &dt1}) *to = from.take<Half>(pixels * b_row);
     dt2 = from.take<Half>(pixels * 2 * b_row);
@@ -115,17 +115,17 @@ struct GradSlot {
     turned = from.take<Half>(up_to(max_of(w.c, w.b), kSide) * pixels);
     chunk = from.take<Half>(rows * b_row);
     pairs = from.take<Half>(kDepth * longest);
-    halves = from.taken() - halves;
+    halves_ = from.taken() - halves_;
     raw = from.take<float>(rows * max_of(2 * cols, up_to(w.c, kSide)));
   }
 
   /// Zeros where nothing else is written: right of rows and below them.
   void clear() const {
-    for (int64_t i = 0; i < halves / 2; ++i) xh[i] = 0;
+    for (int64_t i = 0; i < halves_ / 2; ++i) xh[i] = 0;
   }
 
  private:
-  int64_t halves;  ///< bytes of them all
+  int64_t halves_;  ///< bytes of them all
 };
 
 /// Groups of a branch.

@@ -128,7 +128,7 @@ struct GradScratch {
 
   explicit GradScratch(const Branch<float>& w)
       : pieces(pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
-    Memory of_weights(nullptr), of_slot(nullptr), of_sums(nullptr);
+    Memory of_weights, of_slot, of_sums;
     const Weights forward(w, of_weights);
     const TurnedHalves turned(w, of_weights);
     const GradSlot rows(w, of_slot);

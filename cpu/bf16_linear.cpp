@@ -101,7 +101,7 @@ void matmul(const Call& call) {
 
 int64_t matmul_scratch(const Call& call) {
   if (takes_matmul_over_rows(call)) return matmul_over_rows_scratch(call);
-  Memory from(nullptr);
+  Memory from;
   const MatmulMemory memory(product_of(call), from, call.packed);
   return from.taken();
 }
@@ -269,7 +269,7 @@ void concat_linear(const Call& call) {
 }
 
 int64_t concat_linear_scratch(const Call& call) {
-  Memory from(nullptr);
+  Memory from;
   const Join p(call, from);
   return from.taken();
 }

@@ -212,7 +212,7 @@ void rcab(const Call& call) {
 }
 
 int64_t rcab_scratch(const Call& call) {
-  Memory from(nullptr);
+  Memory from;
   const Problem p(call);
   Half here;
   const Scratch s(p, from, call.packed ? &here : nullptr);

@@ -456,7 +456,7 @@ void rcab_grad(const Call& call) {
 
 int64_t rcab_grad_scratch(const Call& call) {
   const BandProblem p(call);
-  Memory from(nullptr);
+  Memory from;
   const BandScratch s(p, from);
   return from.taken();
 }

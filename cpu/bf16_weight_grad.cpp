@@ -117,7 +117,7 @@ void conv2d_weight_grad(const Call& call) {
 }
 
 int64_t conv2d_weight_grad_scratch(const Call& call) {
-  Memory from(nullptr);
+  Memory from;
   KernelGrad(call).sums(from);
   return from.taken();
 }
@@ -179,7 +179,7 @@ void matmul_over_rows(const Call& call) {
 }
 
 int64_t matmul_over_rows_scratch(const Call& call) {
-  Memory from(nullptr);
+  Memory from;
   MatrixGrad(call).sums(from);
   return from.taken();
 }

@@ -9,27 +9,12 @@
 #include "tensor/matmul.h"
 #include "tensor/program.h"
 #include "tensor/unary.h"
+#include "tests/complaint.h"
 
 using namespace satin;
+using namespace satin::testing;
 
 namespace {
-
-template <class E, class F>
-std::string thrown(F f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "";
-}
-
-bool says(const std::string& text, const char* part) {
-  INFO(text);
-  const bool found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
-}
 
 /// y = gelu(x w), and w is moved by every run.
 struct Small {

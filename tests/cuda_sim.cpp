@@ -13,54 +13,12 @@
 #include "tensor/binary.h"
 #include "tensor/cast.h"
 #include "tensor/program.h"
+#include "tests/complaint.h"
+#include "tests/cuda/buffer.h"
 #include "tests/cuda/planted.h"
 
 using namespace satin;
-
-namespace {
-
-/// Without the instrumentation (a build for another sanitizer) accesses are not seen.
-const auto kWatches = doctest::skip(!SATIN_SIM_WATCHES);
-
-/// Device memory of n elements.
-template <class T>
-struct Buffer {
-  T* data;
-  int64_t size;
-  explicit Buffer(int64_t n)
-      : data(static_cast<T*>(cuda::sim::allocate(static_cast<size_t>(n) * sizeof(T)))), size(n) {}
-  ~Buffer() { cuda::sim::release(data); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  void write(const std::vector<T>& values) {
-    cuda::sim::upload(data, values.data(), values.size() * sizeof(T));
-  }
-  void fill(T value) { write(std::vector<T>(static_cast<size_t>(size), value)); }
-  T at(int64_t i) const {
-    T value;
-    cuda::sim::download(&value, data + i, sizeof value);
-    return value;
-  }
-};
-
-template <class F>
-std::string complaint(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
-bool says(const std::string& text, const char* part) {
-  INFO(text);
-  const bool found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
-}
-
-}  // namespace
+using namespace satin::testing;
 
 TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order of threads" *
           kWatches) {

@@ -14,11 +14,13 @@
 
 #include "cuda/sim/sim.h"
 #include "evaluate.h"
-#include "tensor/error.h"
+#include "tests/complaint.h"
+#include "tests/cuda/buffer.h"
 #include "tests/cuda/fragments.h"
 
 using namespace satin;
 using fragments::Mistake;
+using namespace satin::testing;
 
 namespace {
 
@@ -74,28 +76,6 @@ constexpr Manual kTf32 = {8, 4, 2,
 constexpr Place manual_c(int lane, int i) {
   return {i < 2 ? group(lane) : group(lane) + 8, in_group(lane) * 2 + (i & 1)};
 }
-
-template <class T>
-class Buffer {
- public:
-  explicit Buffer(const std::vector<T>& values) : Buffer(values.size()) {
-    cuda::sim::upload(data_, values.data(), values.size() * sizeof(T));
-  }
-  explicit Buffer(size_t n)
-      : data_(static_cast<T*>(cuda::sim::allocate(n * sizeof(T)))), values_(n) {}
-  ~Buffer() { cuda::sim::release(data_); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  T* data() { return data_; }
-  std::vector<T> read() {
-    cuda::sim::download(values_.data(), data_, values_.size() * sizeof(T));
-    return values_;
-  }
-
- private:
-  T* data_;
-  std::vector<T> values_;
-};
 
 /// a [16, k], b [k, 8], c [16, 8], of small integers: every sum is exact in any order.
 struct Matrices {
@@ -153,7 +133,7 @@ std::vector<fragments::Lane> lanes_of(const Matrices& m, const Manual& manual, b
 int wrong(const std::vector<fragments::Lane>& lanes, const Matrices& m, bool bf16) {
   Buffer<fragments::Lane> in(lanes);
   Buffer<float> out(128);
-  fragments::multiply(out.data(), in.data(), bf16, Mistake::none);
+  fragments::multiply(out.data, in.data, bf16, Mistake::none);
   const std::vector<float> d = out.read();
   int differing = 0;
   for (int lane = 0; lane < 32; ++lane)
@@ -163,24 +143,6 @@ int wrong(const std::vector<fragments::Lane>& lanes, const Matrices& m, bool bf1
     }
   return differing;
 }
-
-std::string complaint(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
-bool says(const std::string& text, const char* part) {
-  INFO(text);
-  const bool found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
-}
-
-const auto kWatches = doctest::skip(!SATIN_SIM_WATCHES);
 
 }  // namespace
 
@@ -248,8 +210,8 @@ TEST_CASE("mma: operands are rounded to nearest") {
                                 0.333333343f, nan,         1e-20f};
   Buffer<float> in(x);
   Buffer<uint32_t> pairs(x.size() / 2), words(x.size());
-  fragments::pack(pairs.data(), in.data(), static_cast<int>(x.size()), true);
-  fragments::pack(words.data(), in.data(), static_cast<int>(x.size()), false);
+  fragments::pack(pairs.data, in.data, static_cast<int>(x.size()), true);
+  fragments::pack(words.data, in.data, static_cast<int>(x.size()), false);
   const std::vector<uint32_t> bf16 = pairs.read(), tf32 = words.read();
   for (size_t i = 0; i < x.size(); ++i) {
     CAPTURE(x[i]);
@@ -280,7 +242,7 @@ TEST_CASE("mma: what a warp may not do is red" * kWatches) {
     Buffer<fragments::Lane> in(lanes_of(m, bf16 ? kBf16 : kTf32, bf16));
     Buffer<float> out(128);
     const auto with = [&](Mistake mistake) {
-      return complaint([&] { fragments::multiply(out.data(), in.data(), bf16, mistake); });
+      return complaint([&] { fragments::multiply(out.data, in.data, bf16, mistake); });
     };
     CHECK(with(Mistake::none).empty());
     says(with(Mistake::lane_missing), "threads have parted");
@@ -293,7 +255,7 @@ TEST_CASE("mma: what a warp may not do is red" * kWatches) {
   lanes[11].b[1] = std::bit_cast<uint32_t>(1.0001f);
   Buffer<fragments::Lane> in(lanes);
   Buffer<float> out(128);
-  says(complaint([&] { fragments::multiply(out.data(), in.data(), false, Mistake::none); }),
+  says(complaint([&] { fragments::multiply(out.data, in.data, false, Mistake::none); }),
        "not rounded to tf32");
 }
 
@@ -301,7 +263,7 @@ TEST_CASE("mma: rows of shared memory become fragments" * kWatches) {
   std::vector<uint32_t> x(128);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint32_t>(1000 + i);
   Buffer<uint32_t> in(x), out(128);
-  fragments::rows(out.data(), in.data(), Mistake::none);
+  fragments::rows(out.data, in.data, Mistake::none);
   const std::vector<uint32_t> words = out.read();
   // ldmatrix.x4: threads 8 j to 8 j + 7 name the rows of matrix j; a thread gets, of each matrix,
   // row laneid / 4, the two 16-bit elements from 2 * (laneid % 4) on.
@@ -309,7 +271,7 @@ TEST_CASE("mma: rows of shared memory become fragments" * kWatches) {
     for (uint32_t j = 0; j < 4; ++j)
       CHECK(words[lane * 4 + j] == 1000 + (8 * j + lane / 4) * 4 + lane % 4);
   const auto with = [&](Mistake mistake) {
-    return complaint([&] { fragments::rows(out.data(), in.data(), mistake); });
+    return complaint([&] { fragments::rows(out.data, in.data, mistake); });
   };
   says(with(Mistake::barrier_missing), "race");
   says(with(Mistake::misaligned), "no multiple of 16 bytes");
@@ -326,7 +288,7 @@ TEST_CASE("mma: division by multiplication") {
       for (int64_t n = near - 1; n <= near + 1; ++n)
         if (n >= 0) x.push_back(n);
     Buffer<int64_t> in(x), out(4 * x.size());
-    fragments::divide(out.data(), in.data(), static_cast<int>(x.size()), d);
+    fragments::divide(out.data, in.data, static_cast<int>(x.size()), d);
     const std::vector<int64_t> y = out.read();
     for (size_t i = 0; i < x.size(); ++i) {
       CAPTURE(x[i]);

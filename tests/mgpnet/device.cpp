@@ -12,9 +12,11 @@
 #include "mgpnet/smoother.h"
 #include "program.h"
 #include "tensor/error.h"
+#include "tests/complaint.h"
 
 using namespace mgpnet;
 using namespace mgpnet::test;
+using satin::testing::says;
 
 namespace {
 
@@ -32,13 +34,6 @@ Failure failure_of(const std::function<void()>& f) {
     return to_failure(std::current_exception());
   }
   return {kDone, "", "", ""};
-}
-
-bool says(const std::string& text, const char* part) {
-  INFO(text);
-  const bool found = text.find(part) != std::string::npos;
-  CHECK(found);
-  return found;
 }
 
 }  // namespace

@@ -301,8 +301,8 @@ struct GradGroups {
       store(sums.gate_beta + j, beta);
     }
     Half* dt2_rows = s.dt2 + begin * 2 * s.b_row + s.b_row;
-    normalize_rows_back(
-        s.raw, cols, bh, s.b_row, s.r3 + begin, forward.gate_gamma, rows,
+    normalize_back(
+        s.raw, cols, halves_at(bh, s.b_row), s.r3 + begin, forward.gate_gamma, rows,
         w.b, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
           const F dt = d * load(s.slope_b + at + r * cols + j);
           store_half(dt2_rows + r * 2 * s.b_row + j, dt);
@@ -317,8 +317,9 @@ struct GradGroups {
     const int64_t cols = s.cols, at = begin * cols;
     multiply_by(turned.wi, s.dt2 + begin * 2 * s.b_row, 2 * s.b_row, rows, s.raw);
     Half* dt1_rows = s.dt1 + begin * s.b_row;
-    normalize_rows_back(
-        s.raw, cols, s.uh + begin * s.b_row, s.b_row, s.r2 + begin, nullptr, rows,
+    normalize_back(
+        s.raw, cols, halves_at(s.uh + begin * s.b_row, s.b_row), s.r2 + begin,
+        static_cast<const float*>(nullptr), rows,
         w.b, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
           const F dt =
               (load(s.back + 2 * (at + r * cols) + j) + d) * load(s.slope1 + at + r * cols + j);
@@ -332,8 +333,9 @@ struct GradGroups {
   void out(const float* dy, int64_t begin, int64_t rows, Walk& places) const {
     const int64_t cols = turned.w1.cols;
     multiply_by(turned.w1, s.dt1 + begin * s.b_row, s.b_row, rows, s.raw);
-    normalize_rows_back(
-        s.raw, cols, s.xh + begin * s.c_row, s.c_row, s.r1 + begin, nullptr, rows,
+    normalize_back(
+        s.raw, cols, halves_at(s.xh + begin * s.c_row, s.c_row), s.r1 + begin,
+        static_cast<const float*>(nullptr), rows,
         w.c, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
           store(s.raw + r * cols + j, d);
         });

@@ -194,8 +194,8 @@ class Band {
         store(gamma + k, of_gamma);
         store(beta + k, of_beta);
       }
-      normalize_rows_back(
-          m_.dn, p_.cols, m_.row, p_.channels, m_.rstds, s_.gamma, p_.w,
+      normalize_back(
+          m_.dn, p_.cols, halves_at(m_.row, p_.channels), m_.rstds, s_.gamma, p_.w,
           p_.c, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
             store(m_.dn + r * p_.cols + j, d);
           });

@@ -254,7 +254,7 @@ struct BackGroup {
         add_to(sums.gate_beta + j, d);
       }
     normalize_back(
-        s.sums, b_row, s.bh + at, b_row, s.r3 + begin, packed.gate_gamma, rows,
+        s.sums, b_row, rows_at(s.bh + at, b_row), s.r3 + begin, packed.gate_gamma, rows,
         w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
           T* t = t2 + r * b_row + j;
           const Vec<T> dt = d * gelu_slope_vector<T>(load(t));
@@ -268,8 +268,8 @@ struct BackGroup {
     const int64_t b_row = s.b_row, at = begin * b_row;
     product_rows(s.t2 + at, b_row, turned.wi, s.sums, rows, 2, w.pixels * b_row);
     normalize_back(
-        s.sums, b_row, s.uh + at, b_row, s.r2 + begin, static_cast<const T*>(nullptr), rows,
-        w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
+        s.sums, b_row, rows_at(s.uh + at, b_row), s.r2 + begin, static_cast<const T*>(nullptr),
+        rows, w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
           T* t = s.t1 + at + r * b_row + j;
           const Vec<T> dt = (load(s.du + at + r * b_row + j) + d) * gelu_slope_vector<T>(load(t));
           store(t, dt);
@@ -282,8 +282,9 @@ struct BackGroup {
     const int64_t c_row = s.c_row;
     product_rows(s.t1 + begin * s.b_row, s.b_row, turned.w1, s.sums, rows);
     normalize_back(
-        s.sums, c_row, s.xh + begin * c_row, c_row, s.r1 + begin, static_cast<const T*>(nullptr),
-        rows, w.c, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
+        s.sums, c_row, rows_at(s.xh + begin * c_row, c_row), s.r1 + begin,
+        static_cast<const T*>(nullptr), rows,
+        w.c, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
           store(s.more + r * c_row + j, d);
         });
     for (int64_t i = 0; i < rows; ++i) {

@@ -256,13 +256,18 @@ SATIN_INLINE void normalize_rows(
   }
 }
 
-/// The derivative: from g (the cotangent of h, times gamma if given) and h, both padded,
-/// to(r, j, d) gets rstd (g - mean(g) - h mean(g h)).
-template <class T, class To>
+/// Reads vectors of rows that lie `row` apart, for normalize_back.
+template <class T>
+SATIN_INLINE auto rows_at(const T* h, int64_t row) {
+  return [=](int64_t r, int64_t j) __attribute__((always_inline)) { return load(h + r * row + j); };
+}
+
+/// The derivative: from g (the cotangent of h, times gamma if given), padded, and h(r, j), a vector
+/// of row r from column j on, to(r, j, d) gets rstd (g - mean(g) - h mean(g h)).
+template <class T, class Normalized, class To>
 SATIN_INLINE void normalize_back(const T* g,
                                  int64_t g_row,
-                                 const T* h,
-                                 int64_t h_row,
+                                 Normalized h,
                                  const T* rstds,
                                  const T* gamma,
                                  int64_t rows,
@@ -278,13 +283,13 @@ SATIN_INLINE void normalize_back(const T* g,
   for (int64_t first = 0; first < rows; first += kL) {
     const int64_t count = min_of(kL, rows - first);
     Vec<T> sums_g[kL], sums_gh[kL];
-    for (int64_t r = 0; r < kL; ++r) {
+    for (int64_t r = 0; r < kL; ++r) {  // a last group that is not full reads its last row again
       const int64_t row = first + min_of(r, count - 1);
       Vec<T> sum_g{}, sum_gh{};
       for (int64_t j = 0; j < padded; j += kL) {
         const Vec<T> d = scaled(row, j);
         sum_g += d;
-        sum_gh += d * load(h + row * h_row + j);
+        sum_gh += d * h(row, j);
       }
       sums_g[r] = sum_g;
       sums_gh[r] = sum_gh;
@@ -294,8 +299,7 @@ SATIN_INLINE void normalize_back(const T* g,
     for (int64_t r = 0; r < count; ++r) {
       const int64_t row = first + r;
       const Vec<T> s = splat<T>(rstds[row]), a = splat<T>(mean_g[r]), b = splat<T>(mean_gh[r]);
-      for (int64_t j = 0; j < padded; j += kL)
-        to(row, j, s * (scaled(row, j) - a - load(h + row * h_row + j) * b));
+      for (int64_t j = 0; j < padded; j += kL) to(row, j, s * (scaled(row, j) - a - h(row, j) * b));
     }
   }
 }

@@ -2,19 +2,12 @@
 // first, whose formulas and names these are.  The way back through a group is bf16_gmlp_back.h;
 // here is what goes before and after all groups.
 #include "cpu/bf16_gmlp_back.h"
+#include "cpu/gmlp_back.h"
 
 namespace satin::cpu::SATIN_ISA::bf16 {
 namespace {
 
 /// From the sums over all pixels to the cotangents of the weights, in f32.
-SATIN_INLINE float dot(const float* a, const float* b, int64_t n) {
-  F sum{};
-  int64_t i = 0;
-  for (; i + kLanes<float> <= n; i += kLanes<float>) sum += load(a + i) * load(b + i);
-  if (i < n) sum += load_part(a + i, n - i) * load_part(b + i, n - i);
-  return sum_lanes<float>(sum);
-}
-
 struct GradFinish {
   const Branch<float>& w;
   const GradSums& sums;
@@ -25,13 +18,11 @@ struct GradFinish {
   void run(int64_t task) const {
     if (task == 0) return vectors();
     const int64_t b = up_to(w.b, kSide);
-    if (task == 1)
-      return normed_product(sums.xh_dt1, b, sums.dt1, 1, w.c, w.w1 + w.b0, 2 * w.c, w.norm_gamma,
-                            w.norm_beta, d.w1 + w.b0, d.b1 + w.b0, d.norm_gamma, d.norm_beta,
-                            !w.first);
-    if (task == 2)
-      return normed_product(sums.uh_dt2, 2 * b, sums.dt2, 2, w.b, w.wi, 2 * w.b, w.gmlp_gamma,
-                            w.gmlp_beta, d.wi, d.bi, d.gmlp_gamma, d.gmlp_beta, false);
+    if (task == 1) return w1_grad<float>(w, d, sums.xh_dt1, b, sums.dt1).run();
+    if (task == 2) {
+      const float *h[] = {sums.uh_dt2, sums.uh_dt2 + b}, *sum[] = {sums.dt2, sums.dt2 + b};
+      return wi_grad<float>(w, d, h, 2 * b, sum).run();
+    }
     task -= 3;
     if (task < kPieces) return gate_weights(w.b * task / kPieces, w.b * (task + 1) / kPieces);
     task -= kPieces;
@@ -82,40 +73,6 @@ struct GradFinish {
         for (int64_t k = 0; k < w.b; ++k) sum += dy_gate[k] * part(w.wo + k * w.b, i);
         scatter(sum, i, d.w2 + w.b0 * w.c + j, w.c);
       }
-  }
-
-  /// y = (gamma h + beta) weight + bias: from h'dy and the sum of dy, in one part or two side by
-  /// side, to the cotangents of weight [k, parts b], bias, gamma and beta.
-  void normed_product(const float* h_dy,
-                      int64_t h_row,
-                      const float* dy,
-                      int64_t parts,
-                      int64_t k,
-                      const float* weight,
-                      int64_t row,
-                      const float* gamma,
-                      const float* beta,
-                      float* dweight,
-                      float* dbias,
-                      float* dgamma,
-                      float* dbeta,
-                      bool add) const {
-    const int64_t part_row = up_to(w.b, kSide);
-    for (int64_t i = 0; i < k; ++i) {
-      float sum_gamma = 0, sum_beta = 0;
-      for (int64_t part = 0; part < parts; ++part) {
-        const float *h = h_dy + i * h_row + part * part_row, *sum = dy + part * part_row;
-        const float* of = weight + i * row + part * w.b;
-        float* to = dweight + i * row + part * w.b;
-        for (int64_t j = 0; j < w.b; ++j) to[j] = gamma[i] * h[j] + beta[i] * sum[j];
-        sum_gamma += dot(of, h, w.b);
-        sum_beta += dot(of, sum, w.b);
-      }
-      dgamma[i] = add ? dgamma[i] + sum_gamma : sum_gamma;
-      dbeta[i] = add ? dbeta[i] + sum_beta : sum_beta;
-    }
-    for (int64_t part = 0; part < parts; ++part)
-      for (int64_t j = 0; j < w.b; ++j) dbias[part * w.b + j] = dy[part * part_row + j];
   }
 };
 

@@ -159,14 +159,10 @@ struct Finish {
     const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b);
     task -= blocks;
     if (task == 0) {
-      const T* h[] = {sums.xh_dt1};
-      T* const sum[] = {sums.dt1};
-      normed_product(h, sum, 1, w.c, w.w1 + w.b0, 2 * w.c, w.norm_gamma, w.norm_beta, d.w1 + w.b0,
-                     d.b1 + w.b0, d.norm_gamma, d.norm_beta, !w.first);
+      w1_grad<T>(w, d, sums.xh_dt1, b_row, sums.dt1).run();
     } else if (task == 1) {
-      const T* h[] = {sums.uh_dt2[0], sums.uh_dt2[1]};
-      normed_product(h, sums.dt2, 2, w.b, w.wi, 2 * w.b, w.gmlp_gamma, w.gmlp_beta, d.wi, d.bi,
-                     d.gmlp_gamma, d.gmlp_beta, false);
+      const T *h[] = {sums.uh_dt2[0], sums.uh_dt2[1]}, *sum[] = {sums.dt2[0], sums.dt2[1]};
+      wi_grad<T>(w, d, h, b_row, sum).run();
     } else {
       for (int64_t i = 0; i < w.b; ++i) {
         d.gate_gamma[i] = sums.gate_gamma[i];
@@ -203,39 +199,6 @@ struct Finish {
       for (int64_t k = 0; k < w.b; ++k)
         for (int64_t j = 0; j < w.c; ++j) to[j] += w.wo[k * w.b + i] * sums.gate_dy[k * c_row + j];
     }
-  }
-
-  /// y = (gamma h + beta) weight + bias: from h'dy and the sum of dy, in one part or two side by
-  /// side, to the cotangents of weight [k, parts b], bias, gamma and beta.
-  void normed_product(const T* const* h_dy,
-                      T* const* dy,
-                      int64_t parts,
-                      int64_t k,
-                      const T* weight,
-                      int64_t row,
-                      const T* gamma,
-                      const T* beta,
-                      T* dweight,
-                      T* dbias,
-                      T* dgamma,
-                      T* dbeta,
-                      bool add) const {
-    const int64_t b_row = whole_vectors<T>(w.b);
-    for (int64_t i = 0; i < k; ++i) {
-      T sum_gamma = 0, sum_beta = 0;
-      for (int64_t part = 0; part < parts; ++part)
-        for (int64_t j = 0; j < w.b; ++j) {
-          const int64_t at = i * row + part * w.b + j;
-          const T h = h_dy[part][i * b_row + j], s = dy[part][j];
-          dweight[at] = gamma[i] * h + beta[i] * s;
-          sum_gamma += weight[at] * h;
-          sum_beta += weight[at] * s;
-        }
-      dgamma[i] = add ? dgamma[i] + sum_gamma : sum_gamma;
-      dbeta[i] = add ? dbeta[i] + sum_beta : sum_beta;
-    }
-    for (int64_t part = 0; part < parts; ++part)
-      for (int64_t j = 0; j < w.b; ++j) dbias[part * w.b + j] = dy[part][j];
   }
 };
 

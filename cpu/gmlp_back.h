@@ -10,25 +10,30 @@ namespace satin::cpu::SATIN_ISA {
 /// Weights turned for the way back.  The biases are zeros.
 template <class T>
 struct TurnedWeights {
-  Panels<T> w2, wow2, wi, w1;  ///< to b, b, b and c columns
-  T* p;                        ///< P', in blocks of a tile's rows, each along k
+  Panels<T> w2, out, wi, w1;  ///< to b, b, b and c columns; out: Wo W2, or Wo
+  T* p;                       ///< P', in blocks of a tile's rows, each along k
 
   TurnedWeights(const Branch<T>& w, Carve<T>& from)
-      : w2(Panels<T>::take(from, w.c, w.b)),
-        wow2(Panels<T>::take(from, w.c, w.b)),
+      : w2(w.outer ? Panels<T>::take(from, w.c, w.b) : Panels<T>{}),
+        out(Panels<T>::take(from, w.c, w.b)),
         wi(Panels<T>::take(from, 2 * w.b, w.b)),
-        w1(Panels<T>::take(from, w.b, w.c)),
+        w1(w.outer ? Panels<T>::take(from, w.b, w.c) : Panels<T>{}),
         p(from.take(w.pixels * w.pixels)) {}
 
   int64_t p_blocks(const Branch<T>& w) const { return ceil_div(w.pixels, kTileRows); }
-  int64_t tasks(const Branch<T>& w) const { return 3 * w2.count() + w1.count() + p_blocks(w); }
+  int64_t tasks(const Branch<T>& w) const {
+    return w2.count() + out.count() + wi.count() + w1.count() + p_blocks(w);
+  }
 
   void pack(const Branch<T>& w, int64_t task) const {
-    const int64_t n = w2.count();
-    if (task < n) return pack_turned(w2, task, w.w2 + w.b0 * w.c, w.c, w.b, nullptr);
-    if (task < 2 * n) return pack_product(w, (task - n) * kTileCols<T>);
-    if (task < 3 * n) return pack_turned(wi, task - 2 * n, w.wi, 2 * w.b, w.b, w.gmlp_gamma);
-    task -= 3 * n;
+    if (task < w2.count()) return pack_turned(w2, task, w.w2 + w.b0 * w.c, w.c, w.b, nullptr);
+    task -= w2.count();
+    if (task < out.count())
+      return w.outer ? pack_product(w, task * kTileCols<T>)
+                     : pack_turned(out, task, w.wo, w.b, w.b, nullptr);
+    task -= out.count();
+    if (task < wi.count()) return pack_turned(wi, task, w.wi, 2 * w.b, w.b, w.gmlp_gamma);
+    task -= wi.count();
     if (task < w1.count()) return pack_turned(w1, task, w.w1 + w.b0, 2 * w.c, w.c, w.norm_gamma);
     task -= w1.count();
     const int64_t begin = w.pixels * task / p_blocks(w);
@@ -55,9 +60,9 @@ struct TurnedWeights {
         for (int i = 0; i < n; ++i) to.panel(j)[k * width + i] *= scale[j + i];
   }
   void pack_product(const Branch<T>& w, int64_t j) const {
-    const int width = wow2.width(j), n = static_cast<int>(min_of(width, w.b - j));
-    T* panel = wow2.panel(j);
-    for (int i = 0; i < width; ++i) wow2.bias[j + i] = 0;
+    const int width = out.width(j), n = static_cast<int>(min_of(width, w.b - j));
+    T* panel = out.panel(j);
+    for (int i = 0; i < width; ++i) out.bias[j + i] = 0;
     for (int64_t begin = 0; begin < w.c; begin += kTileCols<T>) {
       const int64_t count = min_of(kTileCols<T>, w.c - begin);
       for (int i = 0; i < width; ++i) {
@@ -101,23 +106,27 @@ struct BackSlot {
   }
 };
 
-/// What is summed over all pixels; rows padded like those of a BackSlot.
+/// What is summed over all pixels; rows padded like those of a BackSlot.  gmlp needs none of u_dy,
+/// xh_dt1 and dt1.
 template <class T>
 struct BackSums {
-  T *u_dy, *gate_dy, *dy;     ///< [b, c], [b, c], [c]
+  T *u_dy{}, *gate_dy, *dy;   ///< [b, c], [b, c], [c]
   T *p, *pb;                  ///< [S, S], [S]
   T *gate_gamma, *gate_beta;  ///< [b]
   T *uh_dt2[2], *dt2[2];      ///< [b, b], [b]: of a, of b
-  T *xh_dt1, *dt1;            ///< [c, b], [b]
+  T *xh_dt1{}, *dt1{};        ///< [c, b], [b]
 
   BackSums(const Branch<T>& w, Carve<T>& from) {
     const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b),
                   s_row = whole_vectors<T>(w.pixels);
-    u_dy = from.take(w.b * c_row), gate_dy = from.take(w.b * c_row), dy = from.take(c_row);
+    if (w.outer) {
+      u_dy = from.take(w.b * c_row);
+      xh_dt1 = from.take(w.c * b_row), dt1 = from.take(b_row);
+    }
+    gate_dy = from.take(w.b * c_row), dy = from.take(c_row);
     p = from.take(w.pixels * s_row), pb = from.take(w.pixels);
     gate_gamma = from.take(b_row), gate_beta = from.take(b_row);
     for (int i : {0, 1}) uh_dt2[i] = from.take(w.b * b_row), dt2[i] = from.take(b_row);
-    xh_dt1 = from.take(w.c * b_row), dt1 = from.take(b_row);
   }
 };
 
@@ -291,9 +300,13 @@ struct BackGroup {
       });
     };
     T *xh = s.xh + begin * c_row, *uh = s.uh + at;
-    normalize_rows(x + begin * c_row, c_row, rows, w.c, w.eps, rows_of(xh, c_row), s.r1 + begin);
-    products(xh, c_row, packed.w1, s.t1 + at, s.u + at);
-    normalize_rows(s.u + at, b_row, rows, w.b, w.eps, rows_of(uh, b_row), s.r2 + begin);
+    const T* u = x + begin * c_row;
+    if (w.outer) {
+      normalize_rows(u, c_row, rows, w.c, w.eps, rows_of(xh, c_row), s.r1 + begin);
+      products(xh, c_row, packed.w1, s.t1 + at, s.u + at);
+      u = s.u + at;
+    }
+    normalize_rows(u, b_row, rows, w.b, w.eps, rows_of(uh, b_row), s.r2 + begin);
     products(uh, b_row, packed.wa, s.t2 + at, s.gate + at);
     products(uh, b_row, packed.wb, s.t2 + w.pixels * b_row + at, s.raw);
     normalize_rows(
@@ -310,8 +323,8 @@ struct BackGroup {
   void gate(const T* dy, int64_t begin, int64_t rows) const {
     const int64_t b_row = s.b_row, at = begin * b_row;
     mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, s.sums);
-    product_rows(dy + begin * s.c_row, s.c_row, turned.w2, s.du + at, rows);
-    product_rows(dy + begin * s.c_row, s.c_row, turned.wow2, s.more, rows);
+    if (w.outer) product_rows(dy + begin * s.c_row, s.c_row, turned.w2, s.du + at, rows);
+    product_rows(dy + begin * s.c_row, s.c_row, turned.out, s.more, rows);
     for (int64_t i = 0; i < rows; ++i) {
       T *a = s.gate + at + i * b_row, *t2 = s.t2 + at + i * b_row, *dm = s.dm + at + i * b_row;
       const T *m_row = s.sums + i * b_row, *dgate_row = s.more + i * b_row;
@@ -365,13 +378,15 @@ struct BackGroup {
         });
   }
 
-  /// dt1 to dx; the first branch adds dy.
+  /// dt1 (in gmlp dt2) to dx; the first branch adds dy.
   void out(const T* dy, int64_t begin, int64_t rows, Walk& places) const {
     const int64_t c_row = s.c_row;
-    product_rows(s.t1 + begin * s.b_row, s.b_row, turned.w1, s.sums, rows);
+    const bool outer = w.outer;
+    product_rows((outer ? s.t1 : s.t2) + begin * s.b_row, s.b_row, outer ? turned.w1 : turned.wi,
+                 s.sums, rows, outer ? 1 : 2, w.pixels * s.b_row);
     normalize_back(
-        s.sums, c_row, rows_at(s.xh + begin * c_row, c_row), s.r1 + begin,
-        static_cast<const T*>(nullptr), rows,
+        s.sums, c_row, rows_at((outer ? s.xh : s.uh) + begin * c_row, c_row),
+        (outer ? s.r1 : s.r2) + begin, static_cast<const T*>(nullptr), rows,
         w.c, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
           store(s.more + r * c_row + j, d);
         });
@@ -399,7 +414,7 @@ struct BackGroup {
       for (int64_t i = 0; i < pixels; ++i) sum += load(dy + i * s.c_row + j);
       add_to(sums.dy + j, sum);
     }
-    add_product_over_pixels(s.u, b_row, w.b, dy, s.c_row, pixels, sums.u_dy);
+    if (w.outer) add_product_over_pixels(s.u, b_row, w.b, dy, s.c_row, pixels, sums.u_dy);
     add_product_over_pixels(s.gate, b_row, w.b, dy, s.c_row, pixels, sums.gate_dy);
     const Panels<T> turned_b{w.b, s.s_row, s.u, nullptr};
     for (int64_t j = 0; j < s.s_row; j += kTileCols<T>) {
@@ -426,8 +441,10 @@ struct BackGroup {
     for (int half : {0, 1})
       add_product_over_pixels(s.uh, b_row, w.b, s.t2 + half * pixels * b_row, b_row, pixels,
                               sums.uh_dt2[half]);
-    blocks([&](int64_t begin, int64_t rows) { middle(begin, rows); });
-    add_product_over_pixels(s.xh, s.c_row, w.c, s.t1, b_row, pixels, sums.xh_dt1);
+    if (w.outer) {
+      blocks([&](int64_t begin, int64_t rows) { middle(begin, rows); });
+      add_product_over_pixels(s.xh, s.c_row, w.c, s.t1, b_row, pixels, sums.xh_dt1);
+    }
     Walk places(w.places, g);
     blocks([&](int64_t begin, int64_t rows) { out(dy, begin, rows, places); });
     next_x.rest();

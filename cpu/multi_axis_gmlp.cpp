@@ -5,7 +5,8 @@
 // by tile of pixels, P meets the whole of b and gives the gate, and
 //   u W2 + gate Wo W2 + (bo W2)   is one product of u and gate side by side with W2 over Wo W2.
 // The affine parts of both layer norms live in W1 and Wi, Wo W2 is multiplied once per call.
-// The second branch adds onto what the first has written.
+// The second branch adds onto what the first has written.  gmlp goes the same way from u on, which
+// is x there, to gate Wo.
 //
 // Threads take pieces: fixed runs of groups.
 #include "tensor/multi_axis_gmlp.h"
@@ -36,9 +37,14 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
   Walk in(w.places, g), out(w.places, g);
   for (int64_t i = 0; i < pixels; ++i) {
     T *u = s.u + i * b, *ab = s.ab + i * 2 * b;
-    plain_layer_norm(s.row, w.x + in.take() * c, c, w.eps, w.norm_gamma, w.norm_beta);
-    plain_row(u, s.row, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
-    plain_gelu(u, b);
+    const T* x = w.x + in.take() * c;
+    if (w.outer) {
+      plain_layer_norm(s.row, x, c, w.eps, w.norm_gamma, w.norm_beta);
+      plain_row(u, s.row, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
+      plain_gelu(u, b);
+    } else {
+      for (int64_t j = 0; j < b; ++j) u[j] = x[j];
+    }
     plain_layer_norm(s.row, u, b, w.eps, w.gmlp_gamma, w.gmlp_beta);
     plain_row(ab, s.row, b, w.wi, 2 * b, 2 * b, w.bi);
     plain_gelu(ab, 2 * b);
@@ -51,6 +57,10 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
     for (int64_t j = 0; j < b; ++j) gate[j] *= s.row[j] + (w.pb[i] + T(1));
     plain_row(s.row, gate, b, w.wo, b, b, w.bo);
     for (int64_t j = 0; j < b; ++j) s.row[j] += s.u[i * b + j];
+    if (!w.outer) {
+      for (int64_t j = 0; j < c; ++j) y[j] = s.row[j];
+      continue;
+    }
     plain_row(s.out, s.row, b, w.w2 + w.b0 * c, c, c, w.first ? w.b2 : nullptr);
     const T* from = w.first ? w.x + pixel * c : y;
     for (int64_t j = 0; j < c; ++j) y[j] = from[j] + s.out[j];
@@ -105,9 +115,12 @@ void chunk(const Branch<T>& w,
       next.some();
     });
   };
-  T* u = s.u + begin * b_row;
-  normalize_rows(x + begin * x_row, x_row, rows, w.c, w.eps, to_normed(x_row));
-  gelu_product(s.normed, x_row, packed.w1, u);
+  const T* u = x + begin * x_row;
+  if (w.outer) {
+    normalize_rows(u, x_row, rows, w.c, w.eps, to_normed(x_row));
+    gelu_product(s.normed, x_row, packed.w1, s.u + begin * b_row);
+    u = s.u + begin * b_row;
+  }
   normalize_rows(u, b_row, rows, w.b, w.eps, to_normed(b_row));
   gelu_product(s.normed, b_row, packed.wa, s.gate + begin * b_row);
   gelu_product(s.normed, b_row, packed.wb, s.raw);
@@ -156,9 +169,9 @@ void out_rows(const Branch<T>& w,
               int64_t rows,
               Walk& places) {
   const int64_t b_row = s.b.cols, row = packed.out.cols;
+  const T* a = (w.outer ? s.u : s.gate) + begin * b_row;
   for (int64_t j = 0; j < row; j += kTileCols<T>)
-    product_tile(s.u + begin * b_row, b_row, packed.out, j, s.sums + j, row, rows, 2,
-                 w.pixels * b_row);
+    product_tile(a, b_row, packed.out, j, s.sums + j, row, rows, w.outer ? 2 : 1, w.pixels * b_row);
   for (int64_t i = 0; i < rows; ++i) {
     T* y = w.y + places.take() * w.c;
     sum_row(y, w.first ? x + (begin + i) * row : y, s.sums + i * row, w.c);

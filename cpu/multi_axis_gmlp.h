@@ -1,5 +1,6 @@
 // A branch of the multi-axis gMLP, its weights as given and as packed for products, and the rows of
-// the plain loops: what the kernels of multi_axis_gmlp and of its gradient share.
+// the plain loops: what the kernels of multi_axis_gmlp and of its gradient share.  gmlp is a branch
+// with nothing around it: x takes the place of u, and what it adds to that is y.
 #pragma once
 
 #include <cmath>
@@ -15,27 +16,40 @@ namespace satin::cpu::SATIN_ISA {
 inline int64_t pieces_of(int64_t groups) { return min_of(groups, 32); }
 inline int64_t workers_of(int64_t groups) { return min_of(groups, 16); }
 
+inline constexpr size_t kOuterWeights = 6, kOwnWeights = 10;
+
+/// Whether a list, behind which dy may stand, holds more weights than gmlp's.
+inline bool has_outer(std::span<const View> list) {
+  return list.size() >= kOuterWeights + kOwnWeights;
+}
+/// Where the weights of branch k begin.
+inline size_t own_weights(std::span<const View> list, int k) {
+  return has_outer(list) ? kOuterWeights + kOwnWeights * static_cast<size_t>(k) : 0;
+}
+
 /// What belongs to one branch of a list of weights (or of their cotangents).
 template <class Pointer>
 struct BranchWeights {
-  Pointer norm_gamma, norm_beta, w1, b1, w2, b2;
+  Pointer norm_gamma{}, norm_beta{}, w1{}, b1{}, w2{}, b2{};  ///< around the branches; null in gmlp
   Pointer gmlp_gamma, gmlp_beta, wi, bi, gate_gamma, gate_beta, p, pb, wo, bo;
 
   BranchWeights() = default;
   BranchWeights(std::span<const View> list, int k) {
-    Pointer* const shared[] = {&norm_gamma, &norm_beta, &w1, &b1, &w2, &b2};
+    Pointer* const outer[] = {&norm_gamma, &norm_beta, &w1, &b1, &w2, &b2};
     Pointer* const own[] = {&gmlp_gamma, &gmlp_beta, &wi, &bi, &gate_gamma,
                             &gate_beta,  &p,         &pb, &wo, &bo};
-    for (size_t i = 0; i < 6; ++i) *shared[i] = static_cast<Pointer>(list[i].data);
-    for (size_t i = 0; i < 10; ++i)
-      *own[i] = static_cast<Pointer>(list[6 + 10 * static_cast<size_t>(k) + i].data);
+    const size_t first = own_weights(list, k);
+    for (size_t i = 0; has_outer(list) && i < kOuterWeights; ++i)
+      *outer[i] = static_cast<Pointer>(list[i].data);
+    for (size_t i = 0; i < kOwnWeights; ++i) *own[i] = static_cast<Pointer>(list[first + i].data);
   }
 };
 
-/// One branch: b channels, those from b0 on of W1's columns and W2's rows.
+/// One branch: b channels, those from b0 on of W1's columns and W2's rows; in gmlp, all of x's.
 template <class T>
 struct Branch : BranchWeights<const T*> {
   int64_t c, b, b0, pixels;
+  bool outer;  ///< LN, W1, GELU and W2 are around it: not in gmlp
   bool first;  ///< writes y; otherwise adds to it
   T eps;
   GroupPlaces places;
@@ -45,26 +59,36 @@ struct Branch : BranchWeights<const T*> {
   Branch() = default;
   /// From the inputs behind x alone.
   Branch(std::span<const View> weights, int k) : BranchWeights<const T*>(weights, k) {
-    const size_t i = 6 + 10 * static_cast<size_t>(k);
+    const size_t i = own_weights(weights, k);
     c = weights[0].shape[0];
     b = weights[i].shape[0];
     b0 = k * c;
     pixels = weights[i + 7].shape[0];
+    outer = has_outer(weights);
     first = k == 0;
     eps = static_cast<T>(LayerNormAttrs{}.eps);
   }
   Branch(const Call& call, int k) : Branch(call.in.subspan(1), k) {
-    const auto attrs = call.as<MultiAxisGmlpAttrs>();
     const Shape& image = call.in[0].shape;
-    const bool grid =
-        attrs.branches == Branches::grid_and_block ? k == 0 : attrs.branches == Branches::grid;
-    places = {image[0], image[1], image[2], attrs.size, grid};
+    places = {image[0], image[1], image[2], 0, false};
+    if (outer) {
+      const auto attrs = call.as<MultiAxisGmlpAttrs>();
+      places.size = attrs.size;
+      places.grid =
+          attrs.branches == Branches::grid_and_block ? k == 0 : attrs.branches == Branches::grid;
+    } else {
+      const auto attrs = call.as<GmlpAttrs>();
+      places.size = attrs.size;
+      places.grid = attrs.axis == GroupAxis::grid;
+    }
     x = call.in[0].as<T>();
     y = call.out[0].as<T>();
   }
 };
 
-inline int branches_of(std::span<const View> weights) { return weights.size() > 16 ? 2 : 1; }
+inline int branches_of(std::span<const View> weights) {
+  return weights.size() > kOuterWeights + kOwnWeights ? 2 : 1;
+}
 
 /// The inputs of the gradient between x and dy.
 inline std::span<const View> weights_in(const Call& call) {
@@ -89,16 +113,16 @@ BranchWeights<T*> cotangents(const Call& call, int k) {
 /// folded into the products behind them; what is folded is rounded once.
 template <class T>
 struct Packed {
-  Panels<T> w1, wa, wb, out;  ///< wa, wb: the halves of Wi; out: W2 over Wo W2
+  Panels<T> w1, wa, wb, out;  ///< wa, wb: the halves of Wi; out: W2 over Wo W2, or Wo
   T *gate_gamma, *gate_beta;
   T *p, *pb;  ///< blocks of a tile's rows, each along k; pb + 1
 
   Packed() = default;
   Packed(const Branch<T>& w, Carve<T>& from)
-      : w1(Panels<T>::take(from, w.c, w.b)),
+      : w1(w.outer ? Panels<T>::take(from, w.c, w.b) : Panels<T>{}),
         wa(Panels<T>::take(from, w.b, w.b)),
         wb(Panels<T>::take(from, w.b, w.b)),
-        out(Panels<T>::take(from, 2 * w.b, w.c)),
+        out(Panels<T>::take(from, w.outer ? 2 * w.b : w.b, w.c)),
         gate_gamma(from.take(wb.cols)),
         gate_beta(from.take(wb.cols)),
         p(from.take(w.pixels * w.pixels)),
@@ -140,6 +164,10 @@ struct Packed {
   void pack_out(const Branch<T>& w, int64_t j) const {
     const int width = out.width(j), n = static_cast<int>(min_of(width, w.c - j));
     T* bias = out.bias + j;
+    if (!w.outer) {
+      pack_panel(out.panel(j), w.wo + j, w.b, 1, w.b, n, width);
+      return pack_panel(bias, w.bo + j, 0, 1, 1, n, width);
+    }
     for (int i = 0; i < width; ++i) bias[i] = w.first && i < n ? w.b2[j + i] : T(0);
     const Panels<T> w2{w.b, width, out.panel(j), bias};
     pack_panel(w2.elements, w.w2 + w.b0 * w.c + j, w.c, 1, w.b, n, width);

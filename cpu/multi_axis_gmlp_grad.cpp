@@ -7,6 +7,7 @@
 // Weights meet rows in few products: what is summed over all pixels is
 //   u'dy, gate'dy, uh'dab, xh'dh  and dP,
 // and dW2, dWo, dWi, dW1 and the layer norms' gamma and beta follow from these once per call.
+// gmlp's derivative is what is between u and y, with x and dy in the places of u and du.
 //
 // Threads take pieces: fixed runs of groups with sums of their own, added in order.
 #include "cpu/gmlp_back.h"
@@ -86,10 +87,13 @@ void plain_group(const Branch<T>& w,
   Walk forward(w.places, g), gated(w.places, g), back(w.places, g);
   for (int64_t i = 0; i < pixels; ++i) {
     T *n1 = s.n1 + i * c, *u = s.u + i * b, *n2 = s.n2 + i * b, *ab = s.ab + i * 2 * b;
-    plain_layer_norm(n1, w.x + forward.take() * c, c, w.eps, w.norm_gamma, w.norm_beta);
-    plain_row(s.t1 + i * b, n1, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
-    for (int64_t j = 0; j < b; ++j) u[j] = s.t1[i * b + j];
-    plain_gelu(u, b);
+    const T* x = w.x + forward.take() * c;
+    if (w.outer) {
+      plain_layer_norm(n1, x, c, w.eps, w.norm_gamma, w.norm_beta);
+      plain_row(s.t1 + i * b, n1, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
+    }
+    for (int64_t j = 0; j < b; ++j) u[j] = w.outer ? s.t1[i * b + j] : x[j];
+    if (w.outer) plain_gelu(u, b);
     plain_layer_norm(n2, u, b, w.eps, w.gmlp_gamma, w.gmlp_beta);
     plain_row(s.t2 + i * 2 * b, n2, b, w.wi, 2 * b, 2 * b, w.bi);
     for (int64_t j = 0; j < 2 * b; ++j) ab[j] = s.t2[i * 2 * b + j];
@@ -101,11 +105,15 @@ void plain_group(const Branch<T>& w,
     plain_row(s.m, w.p + i * pixels, pixels, s.bn, b, b, static_cast<const T*>(nullptr));
     for (int64_t j = 0; j < b; ++j) s.m[j] += w.pb[i] + T(1);
     for (int64_t j = 0; j < b; ++j) s.d[j] = a[j] * s.m[j];  // the gate
-    plain_row(s.z, s.d, b, w.wo, b, b, w.bo);
-    for (int64_t j = 0; j < b; ++j) s.z[j] += s.u[i * b + j];
     T* du = s.du + i * b;
-    plain_row_grad(du, s.z, b, w.w2 + w.b0 * c, c, c, dy, dw.w2 + w.b0 * c,
-                   w.first ? dw.b2 : nullptr);
+    if (w.outer) {
+      plain_row(s.z, s.d, b, w.wo, b, b, w.bo);
+      for (int64_t j = 0; j < b; ++j) s.z[j] += s.u[i * b + j];
+      plain_row_grad(du, s.z, b, w.w2 + w.b0 * c, c, c, dy, dw.w2 + w.b0 * c,
+                     w.first ? dw.b2 : nullptr);
+    } else {
+      for (int64_t j = 0; j < b; ++j) du[j] = dy[j];
+    }
     plain_row_grad(s.dn, s.d, b, w.wo, b, b, du, dw.wo, dw.bo);
     for (int64_t j = 0; j < b; ++j) {
       s.dab[i * 2 * b + j] = s.dn[j] * s.m[j];
@@ -133,6 +141,10 @@ void plain_group(const Branch<T>& w,
     plain_row_grad(s.dn, s.n2 + i * b, b, w.wi, 2 * b, 2 * b, dab, dw.wi, dw.bi);
     plain_layer_norm_grad(s.d, u, s.dn, b, w.eps, w.gmlp_gamma, dw.gmlp_gamma, dw.gmlp_beta);
     for (int64_t j = 0; j < b; ++j) du[j] += s.d[j];
+    if (!w.outer) {
+      for (int64_t j = 0; j < c; ++j) dx[j] = du[j];
+      continue;
+    }
     plain_gelu_grad(du, s.t1 + i * b, b);
     plain_row_grad(s.dn, s.n1 + i * c, c, w.w1 + w.b0, 2 * c, b, du, dw.w1 + w.b0, dw.b1 + w.b0);
     plain_layer_norm_grad(s.d, x, s.dn, c, w.eps, w.norm_gamma, dw.norm_gamma, dw.norm_beta);
@@ -159,7 +171,7 @@ struct Finish {
     const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b);
     task -= blocks;
     if (task == 0) {
-      w1_grad<T>(w, d, sums.xh_dt1, b_row, sums.dt1).run();
+      if (w.outer) w1_grad<T>(w, d, sums.xh_dt1, b_row, sums.dt1).run();
     } else if (task == 1) {
       const T *h[] = {sums.uh_dt2[0], sums.uh_dt2[1]}, *sum[] = {sums.dt2[0], sums.dt2[1]};
       wi_grad<T>(w, d, h, b_row, sum).run();
@@ -168,14 +180,15 @@ struct Finish {
         d.gate_gamma[i] = sums.gate_gamma[i];
         d.gate_beta[i] = sums.gate_beta[i];
       }
-      for (int64_t i = 0; w.first && i < w.c; ++i) d.b2[i] = sums.dy[i];
+      T* bias = w.outer ? d.b2 : d.bo;
+      for (int64_t i = 0; w.first && i < w.c; ++i) bias[i] = sums.dy[i];
       for (int64_t i = 0; i < w.pixels; ++i) {
         d.pb[i] = sums.pb[i];
         for (int64_t j = 0; j < w.pixels; ++j)
           d.p[i * w.pixels + j] = sums.p[i * whole_vectors<T>(w.pixels) + j];
       }
       alignas(64) T row[kTileCols<T>];
-      for (int64_t j = 0; j < b_row; j += kTileCols<T>) {
+      for (int64_t j = 0; w.outer && j < b_row; j += kTileCols<T>) {
         product_tile(sums.dy, c_row, turned.w2, j, row, kTileCols<T>, 1);
         for (int64_t i = 0; i < kTileCols<T> && j + i < w.b; ++i) d.bo[j + i] = row[i];
       }
@@ -183,9 +196,15 @@ struct Finish {
   }
 
  private:
-  /// Rows [begin, end) of dWo = gate'dy W2' and of dW2 = u'dy + Wo' gate'dy + bo dy.
+  /// Rows [begin, end) of dWo = gate'dy W2' and of dW2 = u'dy + Wo' gate'dy + bo dy; in gmlp, of
+  /// dWo = gate'dy.
   void out_weights(int64_t begin, int64_t end) const {
     const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b), rows = end - begin;
+    if (!w.outer) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t j = 0; j < w.c; ++j) d.wo[i * w.c + j] = sums.gate_dy[i * c_row + j];
+      return;
+    }
     alignas(64) T c[kTileRows * kTileCols<T>];
     for (int64_t j = 0; j < b_row; j += kTileCols<T>) {
       product_tile(sums.gate_dy + begin * c_row, c_row, turned.w2, j, c, kTileCols<T>, rows);

@@ -12,10 +12,11 @@
 namespace satin {
 namespace {
 
-void check_image(Op op, const Tensor& x, int size) {
+void check(Op op, const Tensor& x, const GmlpWeights& w, int size) {
   if (!x || x.rank() != 4) fail(op, "x must be an image [N,H,W,C]");
   if (size < 1 || x.shape()[1] % size != 0 || x.shape()[2] % size != 0)
     fail(op, cat("x is ", x.shape(), ": both sides must be multiples of ", size));
+  check_gmlp_weights(op, w, x.shape()[3], size);
 }
 
 }  // namespace
@@ -59,11 +60,15 @@ Tensor from_groups(const Tensor& groups, const Shape& image, GmlpAttrs attrs) {
 }
 
 Tensor gmlp(const Tensor& x, const GmlpWeights& w, GmlpAttrs attrs) {
-  check_image(Op::gmlp, x, attrs.size);
-  check_gmlp_weights(Op::gmlp, w, x.shape()[3], attrs.size);
+  check(Op::gmlp, x, w, attrs.size);
   Tensors inputs = list_of(w);
   inputs.insert(inputs.begin(), x);
   return make_tensor(Op::gmlp, attrs, inputs, x.shape());
+}
+
+Tensors gmlp_grad(const Tensor& x, const GmlpWeights& w, const Tensor& dy, GmlpAttrs attrs) {
+  check(Op::gmlp_grad, x, w, attrs.size);
+  return make_flat_grad(Op::gmlp_grad, Attrs(attrs), x, list_of(w), dy);
 }
 
 Tensors compose::gmlp(const Node& node) {

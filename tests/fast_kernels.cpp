@@ -185,6 +185,34 @@ TEST_CASE("fast multi_axis_gmlp and its gradient agree with the plain loops") {
           });
 }
 
+TEST_CASE("fast gmlp and its gradient agree with the plain loops") {
+  const std::pair<Shape, int> shapes[] = {{{1, 16, 32, 32}, 16}, {{2, 16, 16, 64}, 16},
+                                          {{1, 8, 16, 128}, 8},  {{1, 10, 5, 40}, 5},
+                                          {{1, 16, 8, 31}, 4},   {{3, 12, 12, 33}, 12}};
+  for (const auto& [image, size] : shapes)
+    for (const GroupAxis axis : {GroupAxis::block, GroupAxis::grid})
+      agree(cat("x ", image, ", size ", size, ", axis ", static_cast<int>(axis)),
+            [&, image = image, size = size](DType t, Tensors& leaves) -> Tensors {
+              const int64_t c = image[3], s = size * size;
+              for (const Shape& shape : {image,
+                                         Shape{c},
+                                         {c},
+                                         {c, 2 * c},
+                                         {2 * c},
+                                         {c},
+                                         {c},
+                                         {s, s},
+                                         {s},
+                                         {c, c},
+                                         {c},
+                                         image})
+                leaves.push_back(leaf(shape, t));
+              const GmlpWeights w = gmlp_weights(leaves, 1);
+              const Tensors d = gmlp_grad(leaves[0], w, leaves.back(), {axis, size});
+              return {gmlp(leaves[0], w, {axis, size}), d[0], d[1]};
+            });
+}
+
 TEST_CASE("fast softmax and adam_update agree with the plain loops") {
   for (const int64_t n : {1, 2, 7, 16, 33, 200})
     agree(cat("softmax of ", n), [&](DType t, Tensors& leaves) -> Tensors {

@@ -53,7 +53,8 @@ SATIN_DEVICE void load_step(float (&tile)[kProductStep][kProductTile + 4],
 }
 
 /// c(g, i, j) = sum over k of a(g, i, k) b(g, j, k) [+ bias(j)].  A, B: operands (operand.h); C:
-/// `int64_t operator()(g, i, j)` is where an element goes, `column(g, j)` its bias.
+/// `int64_t operator()(g, i, j)` is where an element goes, `column(g, j)` its bias; what else it
+/// may say stands at finished() and RowSums.
 template <class A, class B, class C>
 __global__ void product_kernel(Product p, A a, B b, C c, float* y, float* partial) {
   auto& s = shared<ProductTiles>();
@@ -77,9 +78,12 @@ __global__ void product_kernel(Product p, A a, B b, C c, float* y, float* partia
       }
       __syncthreads();
     }
+    RowSums<C, 4, 16> sums;
     for (int i = 0; i < 4; ++i)
       for (int j = 0; j < 4; ++j)
-        put(p, c, y, partial, piece, g, i0 + ti + 16 * i, j0 + tj + 16 * j, sum[i][j]);
+        put(p, c, y, partial, piece, g, i0 + ti + 16 * i, j0 + tj + 16 * j, sum[i][j], sums, j);
+    sums.store(p, c, &s, ti, g * ((p.m + kProductTile - 1) / kProductTile) + i0 / kProductTile, j0,
+               kProductTile, [&](int j) { return tj + 16 * j; });
   }
 }
 
@@ -90,12 +94,18 @@ __global__ void sum_pieces_kernel(Product p, C c, float* y, const float* partial
     float sum = 0;
     for (int64_t piece = 0; piece < p.pieces; ++piece) sum += partial[piece * size + e];
     const int64_t col = e % p.n, row = e / p.n % p.m, g = e / p.n / p.m;
-    y[c(g, row, col)] = p.bias ? sum + p.bias[c.column(g, col)] : sum;
+    const int64_t at = c(g, row, col);
+    y[at] = finished(p, c, at, g, col, sum);
   }
 }
 
 inline int64_t product_scratch(const Product& p) {
   return p.pieces > 1 ? p.pieces * p.batch * p.m * p.n * static_cast<int64_t>(sizeof(float)) : 0;
+}
+
+/// Rows of c that a block computes.
+inline int64_t product_rows(Precision precision) {
+  return precision == Precision::f32 ? kProductTile : kMmaTileM;
 }
 
 template <class A, class B, class C>

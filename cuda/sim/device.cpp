@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "cuda/blas.h"
 #include "cuda/kernels.h"
 #include "cuda/sim/sim.h"
 #include "tensor/error.h"
@@ -64,6 +65,13 @@ Gpus gpus() {
   return {
       {{0, "simulated", 8, 0, static_cast<int64_t>(sim::free_bytes())}}, true, true, "13.0", {}};
 }
+
+namespace {
+const OpenBlas* blas_of_test = nullptr;
+}
+void sim::use_blas(const OpenBlas* blas) { blas_of_test = blas; }
+const OpenBlas* open_blas() { return blas_of_test; }
+std::string blas() { return "the simulator has none"; }
 
 int64_t shared_limit() { return static_cast<int64_t>(sim::Limits{}.shared_bytes); }
 

@@ -1,6 +1,7 @@
 // --device: which errors name what is missing, and the program's own code on the simulated GPU,
 // whose memory the host cannot touch.
 #include <cstdlib>
+#include <filesystem>
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,7 @@
 #include "mgpnet/command.h"
 #include "mgpnet/model.h"
 #include "mgpnet/smoother.h"
+#include "mgpnet/trainer.h"
 #include "program.h"
 #include "tensor/error.h"
 #include "tests/complaint.h"
@@ -81,6 +83,29 @@ TEST_CASE("device: self-test and names") {
     CHECK(refused.code == kDevice);
     says(refused.why, "only GPUs have it, the CPU computes in f32 and bf16");
   }
+}
+
+TEST_CASE("device: a training in tf32 multiplies in tf32, and only there") {
+  const TemporaryFolder dir;
+  const std::string out = dir / "run";
+  const Ended refused = run({"train", "--data", "synth", "-o", out, "--precision", "tf32"});
+  CHECK(refused.code == 6);
+  says(refused.err, "only GPUs have it");
+  CHECK(!std::filesystem::exists(out));
+
+  Globals globals = globals_for("cuda");
+  globals.precision = "tf32";
+  TrainConfig config;
+  config.data = "synth";
+  config.precision = "tf32";
+  config.batch = 1;
+  config.crop = 64;
+  const Trainer trainer(config, globals);
+  int64_t rounded = 0, others = 0;
+  for (const satin::Plan::Step& step : trainer.plan().steps)
+    ++(step.node->precision == satin::Precision::tf32 ? rounded : others);
+  CHECK(rounded > 100);  // of the 470 weights' products, many in fused operations
+  CHECK(others > 0);     // Adam, norms
 }
 
 TEST_CASE("device: errors of a device have their exit codes") {

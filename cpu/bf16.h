@@ -44,6 +44,13 @@ struct Block {
   int rows, cols;               ///< in tiles: 1 or 2
 };
 
+/// Whether products of `rows` rows with k x n numbers multiply so little for what they read and
+/// write, or would pad so much, that f32 is faster (measured: below 22 multiply-adds a value).  Few
+/// rows cost nothing either way; that they are taken lets small tests see all.
+inline constexpr bool moves_more(int64_t k, int64_t n, int64_t rows) {
+  return k * n < 22 * (k + n) && rows >= 4096;
+}
+
 /// Computes a block.  Needs a Session.
 void multiply(const Block& block) noexcept;
 

@@ -210,8 +210,9 @@ bool takes_conv2d_input_grad(const Call& call) {
   const auto attrs = call.as<Conv2dAttrs>();
   const Shape& w = call.in[1].shape;
   const bool turns = attrs.stride == 1 && w[0] == w[1] && attrs.dilation * (w[0] - 1) >= attrs.pad;
+  const Shape& dy = call.in[0].shape;
   return attrs.groups == 1 && (turns || spreads(call)) && call.out[0].shape.size() > 0 &&
-         call.in[0].shape.size() > 0;
+         dy.size() > 0 && !(dy[3] < kSide && moves_more(dy[3], w[2], dy[0] * dy[1] * dy[2]));
 }
 
 void conv2d_input_grad(const Call& call) {

@@ -62,13 +62,16 @@ void pack(const Product& p, const float* b, Half* to) {
 /// Rows of any number of images with one matrix of weights; and the gradient in such weights.
 bool takes_matmul(const Call& call) {
   const auto attrs = call.as<MatmulAttrs>();
-  if (takes_matmul_over_rows(call)) return true;
-  return !attrs.transpose_a && !attrs.sum_batch && call.in[1].shape.rank() == 2 &&
-         call.in[0].shape.size() > 0 && call.in[1].shape.size() > 0;
+  const Shape &a = call.in[0].shape, &b = call.in[1].shape;
+  if (a.size() == 0 || b.size() == 0) return false;
+  const int64_t k = a[a.rank() - 1], rows = a.size() / k;
+  if (is_matmul_over_rows(call)) return !moves_more(k, b[b.rank() - 1], rows);
+  return !attrs.transpose_a && !attrs.sum_batch && b.rank() == 2 &&
+         !moves_more(k, b.size() / k, rows);
 }
 
 void matmul(const Call& call) {
-  if (takes_matmul_over_rows(call)) return matmul_over_rows(call);
+  if (is_matmul_over_rows(call)) return matmul_over_rows(call);
   const Product p = product_of(call);
   Memory from(call.scratch);
   const MatmulMemory memory(p, from, call.packed);
@@ -100,14 +103,14 @@ void matmul(const Call& call) {
 }
 
 int64_t matmul_scratch(const Call& call) {
-  if (takes_matmul_over_rows(call)) return matmul_over_rows_scratch(call);
+  if (is_matmul_over_rows(call)) return matmul_over_rows_scratch(call);
   Memory from;
   const MatmulMemory memory(product_of(call), from, call.packed);
   return from.taken();
 }
 
 Packing matmul_packing(const Call& call) {
-  if (takes_matmul_over_rows(call)) return {};
+  if (is_matmul_over_rows(call)) return {};
   const Product p = product_of(call);
   return {p.transposed, packed_halves(steps_of(p.k), p.n) / 2, 1u << 1};
 }
@@ -200,7 +203,9 @@ struct Join {
 }  // namespace
 
 bool takes_concat_linear(const Call& call) {
-  return call.in.size() - 2 <= kMostImages && call.out[0].shape.size() > 0;
+  const Shape &w = call.in[call.in.size() - 2].shape, &y = call.out[0].shape;
+  return call.in.size() - 2 <= kMostImages && y.size() > 0 &&
+         !moves_more(w[0], w[1], y[0] * y[1] * y[2]);
 }
 
 void concat_linear(const Call& call) {

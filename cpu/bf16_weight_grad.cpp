@@ -86,8 +86,10 @@ void read_tap(const KernelGrad& p, const float* x, int64_t row, int64_t tap, Hal
 }  // namespace
 
 bool takes_conv2d_weight_grad(const Call& call) {
-  return call.as<Conv2dAttrs>().groups == 1 && call.in[0].shape.size() > 0 &&
-         call.in[1].shape.size() > 0 && call.out[0].shape.size() > 0;
+  const Shape& dy = call.in[1].shape;
+  return call.as<Conv2dAttrs>().groups == 1 && call.in[0].shape.size() > 0 && dy.size() > 0 &&
+         call.out[0].shape.size() > 0 &&
+         !moves_more(call.in[0].shape[3], dy[3], dy[0] * dy[1] * dy[2]);
 }
 
 void conv2d_weight_grad(const Call& call) {
@@ -145,7 +147,7 @@ struct MatrixGrad {
 
 }  // namespace
 
-bool takes_matmul_over_rows(const Call& call) {
+bool is_matmul_over_rows(const Call& call) {
   const auto attrs = call.as<MatmulAttrs>();
   return attrs.transpose_a && !attrs.transpose_b && call.in.size() == 2 &&
          call.out[0].shape.rank() == 2 && call.in[0].shape.size() > 0 &&

@@ -40,7 +40,7 @@ struct RowSums {
 };
 
 /// The calls of matmul that are a gradient in weights: a' b, summed over the batch.
-bool takes_matmul_over_rows(const Call& call);
+bool is_matmul_over_rows(const Call& call);
 void matmul_over_rows(const Call& call);
 int64_t matmul_over_rows_scratch(const Call& call);
 

@@ -106,7 +106,13 @@ SATIN_INLINE void store_half(Half* to, F x) {
 /// And back.
 SATIN_INLINE F load_half(const Half* from) {
   using H = Half __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+#if defined(__AVX512BF16__)
+  I bits;  // g++ 12 widens in halves otherwise
+  asm("vpmovzxwd %1, %0" : "=v"(bits) : "m"(*reinterpret_cast<const H*>(from)));
+  return reinterpret_cast<F>(bits << 16);
+#else
   return reinterpret_cast<F>(__builtin_convertvector(*reinterpret_cast<const H*>(from), I) << 16);
+#endif
 }
 
 /// Two rows of the right side, k even and k odd, side by side.

@@ -32,8 +32,9 @@ struct Slot {
     raw = from.take<float>(rows * max_of(2 * u_row, up_to(w.c, kDepth)));
   }
 
-  /// Zeros where nothing else is written: right of rows.
+  /// Zeros where nothing else is written: right of rows, if they are padded at all.
   void clear(const Branch<float>& w) const {
+    if (w.b % kDepth == 0 && w.c % kDepth == 0 && w.pixels % kGroupRows == 0) return;
     for (int64_t i = 0; i < pixels * 2 * u_row; ++i) ug[i] = 0;
     for (int64_t i = 0; i < chunk_rows(w.b) * up_to(w.c, kDepth); ++i) normed_x[i] = 0;
     for (int64_t i = 0; i < chunk_rows(w.b) * u_row; ++i) normed_u[i] = 0;
@@ -121,10 +122,11 @@ class Groups {
         store(raw + (r * 2 + 1) * cols + j, coarse_gelu(load(raw + (r * 2 + 1) * cols + j)));
       }
     next.some();
+    const float *gamma = p_.gate_gamma, *beta = p_.gate_beta;
     normalize_rows(
         raw + cols, 2 * cols, rows, w_.b,
         w_.eps, [&](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
-          store(raw + (r * 2 + 1) * cols + j, load(p_.gate_gamma + j) * h + load(p_.gate_beta + j));
+          store(raw + (r * 2 + 1) * cols + j, load(gamma + j) * h + load(beta + j));
         });
     pair_up(begin, rows);
     next.some();
@@ -132,13 +134,14 @@ class Groups {
 
   /// LN(b) from raw into its place: pixels two by two, zeros behind the last one.
   void pair_up(int64_t begin, int64_t rows) const {
-    const int64_t panel = s_.pixels / kDepth * kStep;
+    const int64_t panel = s_.pixels / kDepth * kStep, cols = cols_;
+    const float* raw = s_.raw;
     for (int64_t r = 0; r < up_to(rows, kDepth); r += 2) {
       Half* to = s_.b + (begin + r) / kDepth * kStep + r % kDepth / 2 * kDepth;
-      for (int64_t j = 0; j < cols_; j += kLanes<float>) {
-        const float* from = s_.raw + (r * 2 + 1) * cols_ + j;
+      for (int64_t j = 0; j < cols; j += kLanes<float>) {
+        const float* from = raw + (r * 2 + 1) * cols + j;
         const F even = r < rows ? load(from) : F{},
-                odd = r + 1 < rows ? load(from + 2 * cols_) : F{};
+                odd = r + 1 < rows ? load(from + 2 * cols) : F{};
         store_pairs(to + j / kSide * panel + j % kSide * 2, even, odd);
       }
     }
@@ -154,12 +157,13 @@ class Groups {
     block.c = s_.raw;
     block.c_row = cols_;
     product(block, rows, cols_);
-    const float* a = s_.a + begin * cols_;
+    const int64_t cols = cols_;
+    const float *a = s_.a + begin * cols, *raw = s_.raw;
     for (int64_t r = 0; r < rows; ++r) {
       const F pb = splat<float>(p_.pb[begin + r]);
       Half* to = s_.ug + ((begin + r) * 2 + 1) * s_.u_row;
-      for (int64_t j = 0; j < cols_; j += kLanes<float>)
-        store_half(to + j, load(a + r * cols_ + j) * (load(s_.raw + r * cols_ + j) + pb));
+      for (int64_t j = 0; j < cols; j += kLanes<float>)
+        store_half(to + j, load(a + r * cols + j) * (load(raw + r * cols + j) + pb));
     }
   }
 
@@ -199,7 +203,10 @@ struct AllWeights {
     floats = from.floats();
   }
   void pack(const Call& call) const {
-    parallel_for(call, branches, [&](int64_t k) { packed[k].pack(branch[k]); });
+    constexpr int64_t kTasks = Weights::kTasks;
+    parallel_for(call, branches * kTasks, [&](int64_t task) {
+      packed[task / kTasks].pack(branch[task / kTasks], task % kTasks);
+    });
   }
 };
 

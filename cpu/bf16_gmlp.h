@@ -55,18 +55,20 @@ inline void times_w2(const Branch<float>& w, const float* a, int64_t n, float* t
     }
 }
 
-/// The right side of a product and its bias.
+/// The right side of a product and its bias, if it has one.
 struct Right {
   int64_t depth, cols;  ///< padded
   Half* elements;
-  float* bias;
+  float* bias = nullptr;
 
   Right() = default;
   Right(Memory& from, int64_t k, int64_t n)
-      : depth(up_to(k, kDepth)),
-        cols(up_to(n, kSide)),
-        elements(from.take<Half>(depth * cols)),
-        bias(from.take<float>(cols)) {}
+      : depth(up_to(k, kDepth)), cols(up_to(n, kSide)), elements(from.take<Half>(depth * cols)) {}
+  static Right with_bias(Memory& from, int64_t k, int64_t n) {
+    Right right(from, k, n);
+    right.bias = from.take<float>(right.cols);
+    return right;
+  }
 };
 
 /// The weights of a branch as its products want them; layer norms' affine parts are folded in.
@@ -78,25 +80,42 @@ struct Weights {
 
   Weights() = default;
   Weights(const Branch<float>& w, Memory& from)
-      : w1(from, w.c, w.b),
-        ab(from, w.b, 2 * up_to(w.b, kSide)),
-        out(from, 2 * up_to(w.b, kDepth), w.c),
+      : w1(Right::with_bias(from, w.c, w.b)),
+        ab(Right::with_bias(from, w.b, 2 * up_to(w.b, kSide))),
+        out(Right::with_bias(from, 2 * up_to(w.b, kDepth), w.c)),
         gate_gamma(from.take<float>(w1.cols)),
         gate_beta(from.take<float>(w1.cols)),
         pb(from.take<float>(w.pixels)),
         p(from.take<Half>(up_to(w.pixels, kGroupRows) * up_to(w.pixels, kDepth))),
         wow2(from.take<float>(w.b * whole_vectors<float>(w.c))) {}
 
-  void pack(const Branch<float>& w) const {
-    fold(w1, w.w1 + w.b0, 2 * w.c, w.c, w.b, w.b1 + w.b0, w.norm_gamma, w.norm_beta);
-    for (const int64_t half : {0, 1}) {
-      Right to = ab;
-      to.cols = w1.cols;
-      to.elements += half * ab.depth * w1.cols;
-      to.bias += half * w1.cols;
-      fold(to, w.wi + half * w.b, 2 * w.b, w.b, w.b, w.bi + half * w.b, w.gmlp_gamma, w.gmlp_beta);
+  static constexpr int64_t kOut = 0, kTasks = 5;  ///< kOut: out and wow2
+
+  /// Packs one part.
+  void pack(const Branch<float>& w, int64_t task) const {
+    switch (task) {
+      case kOut:
+        return pack_out(w);
+      case 1:
+      case 2:
+        return pack_half(w, task - 1);
+      case 3:
+        return fold(w1, w.w1 + w.b0, 2 * w.c, w.c, w.b, w.b1 + w.b0, w.norm_gamma, w.norm_beta);
+      default:
+        return pack_gate(w);
     }
-    pack_out(w);
+  }
+
+ private:
+  void pack_half(const Branch<float>& w, int64_t half) const {
+    Right to = ab;
+    to.cols = w1.cols;
+    to.elements += half * ab.depth * w1.cols;
+    to.bias += half * w1.cols;
+    fold(to, w.wi + half * w.b, 2 * w.b, w.b, w.b, w.bi + half * w.b, w.gmlp_gamma, w.gmlp_beta);
+  }
+
+  void pack_gate(const Branch<float>& w) const {
     pad_bias(gate_gamma, w.gate_gamma, w.b);
     pad_bias(gate_beta, w.gate_beta, w.b);
     for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + 1;
@@ -105,7 +124,6 @@ struct Weights {
       convert(p + i * row, w.p + i * w.pixels, i < w.pixels ? w.pixels : 0, row);
   }
 
- private:
   static void fold(const Right& to,
                    const float* w,
                    int64_t row,

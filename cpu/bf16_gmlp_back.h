@@ -16,34 +16,41 @@ namespace satin::cpu::SATIN_ISA::bf16 {
 
 /// Weights turned for the way back.
 struct TurnedHalves {
-  Right back, wi, w1;  ///< back: W2' beside (Wo W2)'; wi reads the halves side by side, padded
-  Half* p;             ///< P', like Weights::p
+  Right w2, out, wi, w1;  ///< out: Wo W2; wi reads the halves side by side, padded
+  Half* p;                ///< P', like Weights::p
 
   TurnedHalves() = default;
   TurnedHalves(const Branch<float>& w, Memory& from)
-      : back(from, w.c, 2 * up_to(w.b, kSide)),
+      : w2(from, w.c, w.b),
+        out(from, w.c, w.b),
         wi(from, 2 * up_to(w.b, kDepth), w.b),
         w1(from, w.b, w.c),
         p(from.take<Half>(up_to(w.pixels, kGroupRows) * up_to(w.pixels, kDepth))) {}
 
-  void pack(const Branch<float>& w, const Weights& forward) const {
-    const int64_t cols = up_to(w.b, kSide), half = up_to(w.b, kDepth);
-    const int64_t wow2_row = whole_vectors<float>(w.c);
-    pack_right(back.elements, w.c, 2 * cols, [&](int64_t k, int64_t j) {
-      const int64_t i = j % cols;
-      return i >= w.b   ? 0.0f
-             : j < cols ? w.w2[(w.b0 + i) * w.c + k]
-                        : forward.wow2[i * wow2_row + k];
-    });
-    pack_right(wi.elements, 2 * half, w.b, [&](int64_t k, int64_t j) {
-      return k % half < w.b ? w.gmlp_gamma[j] * w.wi[j * 2 * w.b + k / half * w.b + k % half]
-                            : 0.0f;
-    });
-    pack_right(w1.elements, w.b, w.c, [&](int64_t k, int64_t j) {
-      return w.norm_gamma[j] * w.w1[j * 2 * w.c + w.b0 + k];
-    });
-    for (const Right* right : {&back, &wi, &w1})
-      for (int64_t j = 0; j < right->cols; ++j) right->bias[j] = 0;
+  /// When forward.wow2 is there.
+  void pack_out(const Branch<float>& w, const Weights& forward) const {
+    const int64_t row = whole_vectors<float>(w.c);
+    pack_right(out.elements, w.c, w.b,
+               [&](int64_t k, int64_t j) { return forward.wow2[j * row + k]; });
+  }
+
+  static constexpr int64_t kTasks = 4;
+
+  /// Packs one of the other parts.
+  void pack(const Branch<float>& w, int64_t task) const {
+    const int64_t half = up_to(w.b, kDepth);
+    if (task == 0)
+      return pack_right(wi.elements, 2 * half, w.b, [&](int64_t k, int64_t j) {
+        return k % half < w.b ? w.gmlp_gamma[j] * w.wi[j * 2 * w.b + k / half * w.b + k % half]
+                              : 0.0f;
+      });
+    if (task == 1)
+      return pack_right(w1.elements, w.b, w.c, [&](int64_t k, int64_t j) {
+        return w.norm_gamma[j] * w.w1[j * 2 * w.c + w.b0 + k];
+      });
+    if (task == 2)
+      return pack_right(w2.elements, w.c, w.b,
+                        [&](int64_t k, int64_t j) { return w.w2[(w.b0 + j) * w.c + k]; });
     const int64_t row = up_to(w.pixels, kDepth);
     for (int64_t i = 0; i < up_to(w.pixels, kGroupRows); ++i)
       for (int64_t k = 0; k < row; ++k)
@@ -54,45 +61,56 @@ struct TurnedHalves {
 
 /// What is summed over all pixels, whole tiles.
 struct GradSums {
+  float* p;           ///< [S, S]
   float *dy_ug, *dy;  ///< [c, 2 b]: dy' [u | gate]; [c]
-  float *p, *pb;      ///< [S, S]; [S, a vector]
+  float* pb;          ///< [S, a vector]
   float *gate_gamma, *gate_beta;
   float *uh_dt2, *dt2;  ///< [b, 2 b], [2 b]: of a and of b side by side
   float *xh_dt1, *dt1;  ///< [c, b], [b]
 
   GradSums(const Branch<float>& w, Memory& from) {
     const int64_t b = up_to(w.b, kSide), c = up_to(w.c, kSide), s = up_to(w.pixels, kSide);
+    p = from.take<float>(s * s);
     dy_ug = from.take<float>(c * 2 * b), dy = from.take<float>(c);
-    p = from.take<float>(s * s), pb = from.take<float>(w.pixels * kLanes<float>);
+    pb = from.take<float>(w.pixels * kLanes<float>);
     gate_gamma = from.take<float>(b), gate_beta = from.take<float>(b);
     uh_dt2 = from.take<float>(b * 2 * b), dt2 = from.take<float>(2 * b);
     xh_dt1 = from.take<float>(c * b), dt1 = from.take<float>(b);
+    all_ = from.floats();
   }
+
+  /// Zeros, but for p, which the first product of a piece writes.
+  void clear() const {
+    for (float* at = dy_ug; at < p + all_; ++at) *at = 0;
+  }
+
+ private:
+  int64_t all_;
 };
 
-/// Groups whose part of dP is added up together: products of four steps, if there are so many.
+/// Groups whose part of dP is added up together: products of eight steps, if there are so many.
 inline int64_t batch_of(const Branch<float>& w) {
-  return max_of(1, 4 * kDepth / up_to(w.b, kDepth));
+  return max_of(1, 8 * kDepth / up_to(w.b, kDepth));
 }
 
 /// Rows of a group; b columns unless said otherwise.
 struct GradSlot {
-  int64_t x_row, c_row, b_row, cols, pixels, batch;  ///< padded; of f32 and of halves
-  float *x[2]{}, *dy[2]{};  ///< c columns; of the group at work and of the next
-  float *slope1{}, *slope_a{}, *slope_b{}, *a{};
-  float* back;                           ///< du and dgate side by side
+  int64_t b, x_row, c_row, b_row, cols, pixels, batch;  ///< b aside, padded; of f32 and of halves
+  float *x[2]{}, *dy[2]{};               ///< c columns; of the group at work and of the next
   float *r1{}, *r2{}, *r3{};             ///< factors of the layer norms
   Half *xh{}, *uh{}, *bh{}, *dy_rows{};  ///< xh and dy: c columns
-  Half *dt2{}, *dt1{};                   ///< dt2: a and b side by side
-  Half* dm;                              ///< of a batch of groups side by side
+  Half *slope1{}, *slope_a{}, *slope_b{}, *a{};
+  Half *dt2{}, *dt1{};  ///< dt2: a and b side by side
+  Half* dm;             ///< of a batch of groups side by side
   Half *ug_pairs{}, *bn_pairs{}, *dm_pairs{}, *dt2_pairs{}, *dt1_pairs{};
   Half* bn_turned;      ///< right side with channels as depth; of a batch
   Half* turned;         ///< a row for a channel
   Half *chunk, *pairs;  ///< some rows; 32 of them in pairs
-  float* raw;           ///< some rows behind a product
+  float* raw;           ///< some rows of 2 b columns behind a product, or twice of b
 
   GradSlot(const Branch<float>& w, Memory& from)
-      : x_row(whole_vectors<float>(w.c)),
+      : b(w.b),
+        x_row(whole_vectors<float>(w.c)),
         c_row(up_to(w.c, kDepth)),
         b_row(up_to(w.b, kDepth)),
         cols(up_to(w.b, kSide)),
@@ -100,12 +118,11 @@ struct GradSlot {
         batch(batch_of(w)) {
     const int64_t steps = pixels / kDepth, rows = chunk_rows(w.b), longest = max_of(c_row, b_row);
     for (float** to : {&x[0], &x[1], &dy[0], &dy[1]}) *to = from.take<float>(pixels * x_row);
-    for (float** to : {&slope1, &slope_a, &slope_b, &a}) *to = from.take<float>(pixels * cols);
-    back = from.take<float>(pixels * 2 * cols);
     for (float** to : {&r1, &r2, &r3}) *to = from.take<float>(pixels);
     halves_ = from.taken();
     for (Half** to : {&xh, &dy_rows}) *to = from.take<Half>(pixels * c_row);
-    for (Half** to : {&uh, &bh, &dt1}) *to = from.take<Half>(pixels * b_row);
+    for (Half** to : {&uh, &bh, &dt1, &slope1, &slope_a, &slope_b, &a})
+      *to = from.take<Half>(pixels * b_row);
     dt2 = from.take<Half>(pixels * 2 * b_row);
     dm = from.take<Half>(pixels * batch * b_row);
     for (Half** to : {&ug_pairs, &dt2_pairs}) *to = from.take<Half>(packed_halves(steps, 2 * cols));
@@ -119,8 +136,11 @@ struct GradSlot {
     raw = from.take<float>(rows * max_of(2 * cols, up_to(w.c, kSide)));
   }
 
-  /// Zeros where nothing else is written: right of rows and below them.
-  void clear() const {
+  float* more() const { return raw + chunk_rows(b) * cols; }
+
+  /// Zeros where nothing else is written: right of rows and below them, if they are padded at all.
+  void clear(const Branch<float>& w) const {
+    if (c_row == w.c && b_row == w.b && pixels == w.pixels) return;
     for (int64_t i = 0; i < halves_ / 2; ++i) xh[i] = 0;
   }
 
@@ -128,18 +148,20 @@ struct GradSlot {
   int64_t halves_;  ///< bytes of them all
 };
 
-/// Groups of a branch.
+/// Groups of a branch.  Its steps work on a copy of the slot and of what else their loops read:
+/// for all the compiler knows, storing halves changes members.
 struct GradGroups {
   const Branch<float>& w;
   const Weights& forward;
   const TurnedHalves& turned;
-  const GradSlot& s;
+  const GradSlot& slot;
   const GradSums& sums;
 
   /// Groups [begin, end).
   void run(const float* dy, int64_t begin, int64_t end) const {
     const Session session;
-    s.clear();
+    const GradSlot s = slot;
+    s.clear(w);
     const auto gather = [&](int64_t g, const float* from, float* to) {
       return Gather<float>(w.places, g, from, w.c, to, s.x_row,
                            4 * ceil_div(w.pixels, chunk_rows(w.b)), g < end);
@@ -157,7 +179,7 @@ struct GradGroups {
       block.a = s.dm, block.a_row = s.batch * s.b_row;
       block.b = s.bn_turned, block.steps = count * s.b_row / kDepth;
       block.c = sums.p, block.c_row = up_to(w.pixels, kSide);
-      block.add = true;
+      block.add = first > begin;
       product(block, w.pixels, up_to(w.pixels, kSide));
     }
   }
@@ -175,6 +197,7 @@ struct GradGroups {
 
   /// raw = rows of P or P' times what all pixels hold.
   void mix(const Half* p, int64_t begin, int64_t rows, const Half* pairs) const {
+    const GradSlot& s = slot;
     Block block{};
     block.a_row = up_to(w.pixels, kDepth);
     block.a = p + begin * block.a_row;
@@ -185,14 +208,14 @@ struct GradGroups {
 
   /// Rows of all pixels, turned: a row of s.pixels values for each of `channels`.
   void turn(const Half* rows, int64_t row, int64_t channels) const {
-    turn_rows(rows, row, s.pixels, up_to(channels, kSide), s.pairs, s.turned, s.pixels);
+    turn_rows(rows, row, slot.pixels, up_to(channels, kSide), slot.pairs, slot.turned, slot.pixels);
   }
 
   /// sums += what was turned, of `channels`, times what all pixels hold.
   void add_over_pixels(int64_t channels, const Half* pairs, int64_t cols, float* to) const {
     Block block{};
-    block.a = s.turned, block.a_row = s.pixels;
-    block.b = pairs, block.steps = s.pixels / kDepth;
+    block.a = slot.turned, block.a_row = slot.pixels;
+    block.b = pairs, block.steps = slot.pixels / kDepth;
     block.c = to, block.c_row = cols;
     block.add = true;
     product(block, channels, cols);
@@ -200,7 +223,9 @@ struct GradGroups {
 
   /// Rows [begin, begin + rows), x to LN(b); k: which group of the batch.
   void to_gate(const float* x, int64_t begin, int64_t rows, int64_t k, int64_t count) const {
-    const int64_t cols = s.cols, at = begin * cols, steps = s.pixels / kDepth;
+    const GradSlot s = slot;
+    const float *gamma = forward.gate_gamma, *beta = forward.gate_beta;
+    const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
     const auto to_rows = [](Half* to, int64_t row) {
       return [=](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
         store_half(to + r * row + j, h);
@@ -215,7 +240,7 @@ struct GradGroups {
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
         const F t = load(raw + r * cols + j), u = coarse_gelu(t);
         store(raw + r * cols + j, u);
-        store(s.slope1 + at + r * cols + j, coarse_gelu_slope(t));
+        store_half(s.slope1 + at + r * s.b_row + j, coarse_gelu_slope(t));
         store_half(s.chunk + r * s.b_row + j, u);
       }
     pair_rows(s.chunk, s.b_row, rows, cols, s.ug_pairs + begin * kSide, steps);
@@ -224,17 +249,16 @@ struct GradGroups {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
         const F ta = load(raw + r * 2 * cols + j), tb = load(raw + (r * 2 + 1) * cols + j);
-        store(s.a + at + r * cols + j, coarse_gelu(ta));
-        store(s.slope_a + at + r * cols + j, coarse_gelu_slope(ta));
+        store_half(s.a + at + r * s.b_row + j, coarse_gelu(ta));
+        store_half(s.slope_a + at + r * s.b_row + j, coarse_gelu_slope(ta));
         store(raw + (r * 2 + 1) * cols + j, coarse_gelu(tb));
-        store(s.slope_b + at + r * cols + j, coarse_gelu_slope(tb));
+        store_half(s.slope_b + at + r * s.b_row + j, coarse_gelu_slope(tb));
       }
     normalize_rows(
         raw + cols, 2 * cols, rows, w.b, w.eps,
         [&](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
           store_half(bh + r * s.b_row + j, h);
-          store_half(s.chunk + r * s.b_row + j,
-                     load(forward.gate_gamma + j) * h + load(forward.gate_beta + j));
+          store_half(s.chunk + r * s.b_row + j, load(gamma + j) * h + load(beta + j));
         },
         s.r3 + begin);
     pair_rows(s.chunk, s.b_row, rows, cols, s.bn_pairs + begin * kSide, steps);
@@ -246,9 +270,11 @@ struct GradGroups {
                    kDepth);
   }
 
-  /// dy to du; with a to the gate, dm and dt2 of a.
+  /// dy and a to the gate, dm and dt2 of a.
   void gate(const float* dy, int64_t begin, int64_t rows, int64_t k) const {
-    const int64_t cols = s.cols, at = begin * cols, steps = s.pixels / kDepth;
+    const GradSlot s = slot;
+    float *of_dt2 = sums.dt2, *of_pb = sums.pb;
+    const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
     Half* dy_rows = s.dy_rows + begin * s.c_row;
     for (int64_t j = 0; j < s.x_row; j += kLanes<float>) {
       F sum = load(sums.dy + j);
@@ -259,8 +285,8 @@ struct GradGroups {
       }
       store(sums.dy + j, sum);
     }
-    float* back = s.back + 2 * at;
-    multiply_by(turned.back, dy_rows, s.c_row, rows, back);
+    float* dgate_rows = s.more();
+    multiply_by(turned.out, dy_rows, s.c_row, rows, dgate_rows);
     mix(forward.p, begin, rows, s.bn_pairs);
     const int64_t dm_row = s.batch * s.b_row;
     Half *dm_rows = s.dm + begin * dm_row + k * s.b_row, *dt2_rows = s.dt2 + begin * 2 * s.b_row;
@@ -268,16 +294,16 @@ struct GradGroups {
       const F pb = splat<float>(forward.pb[begin + r]);
       F dpb{};
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
-        const F m = load(s.raw + r * cols + j) + pb, dgate = load(back + (r * 2 + 1) * cols + j),
-                a = load(s.a + at + r * cols + j), dm = dgate * a,
-                d = dgate * m * load(s.slope_a + at + r * cols + j);
+        const F m = load(s.raw + r * cols + j) + pb, dgate = load(dgate_rows + r * cols + j),
+                a = load_half(s.a + at + r * s.b_row + j), dm = dgate * a,
+                d = dgate * m * load_half(s.slope_a + at + r * s.b_row + j);
         dpb += dm;
         store_half(dm_rows + r * dm_row + j, dm);
         store_half(s.chunk + r * s.b_row + j, a * m);
         store_half(dt2_rows + r * 2 * s.b_row + j, d);
-        add_to(sums.dt2 + j, d);
+        add_to(of_dt2 + j, d);
       }
-      add_to(sums.pb + (begin + r) * kLanes<float>, dpb);
+      add_to(of_pb + (begin + r) * kLanes<float>, dpb);
     }
     pair_rows(dm_rows, dm_row, rows, cols, s.dm_pairs + begin * kSide, steps);
     pair_rows(s.chunk, s.b_row, rows, cols, s.ug_pairs + packed_halves(steps, cols) + begin * kSide,
@@ -287,7 +313,9 @@ struct GradGroups {
 
   /// dLN(b) to dt2 of b.
   void mixed(int64_t begin, int64_t rows) const {
-    const int64_t cols = s.cols, at = begin * cols, steps = s.pixels / kDepth;
+    const GradSlot s = slot;
+    float* of_dt2 = sums.dt2 + s.cols;
+    const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
     mix(turned.p, begin, rows, s.dm_pairs);
     const Half* bh = s.bh + begin * s.b_row;
     for (int64_t j = 0; j < cols; j += kLanes<float>) {
@@ -304,33 +332,37 @@ struct GradGroups {
     normalize_back(
         s.raw, cols, halves_at(bh, s.b_row), s.r3 + begin, forward.gate_gamma, rows,
         w.b, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
-          const F dt = d * load(s.slope_b + at + r * cols + j);
+          const F dt = d * load_half(s.slope_b + at + r * s.b_row + j);
           store_half(dt2_rows + r * 2 * s.b_row + j, dt);
-          add_to(sums.dt2 + cols + j, dt);
+          add_to(of_dt2 + j, dt);
         });
     pair_rows(dt2_rows, 2 * s.b_row, rows, cols,
               s.dt2_pairs + packed_halves(steps, cols) + begin * kSide, steps);
   }
 
-  /// dt2 and du to dt1.
+  /// dy to du; with dt2 to dt1.
   void middle(int64_t begin, int64_t rows) const {
-    const int64_t cols = s.cols, at = begin * cols;
+    const GradSlot s = slot;
+    float* of_dt1 = sums.dt1;
+    const int64_t cols = s.cols, at = begin * s.b_row;
+    float* du = s.more();
+    multiply_by(turned.w2, s.dy_rows + begin * s.c_row, s.c_row, rows, du);
     multiply_by(turned.wi, s.dt2 + begin * 2 * s.b_row, 2 * s.b_row, rows, s.raw);
     Half* dt1_rows = s.dt1 + begin * s.b_row;
     normalize_back(
         s.raw, cols, halves_at(s.uh + begin * s.b_row, s.b_row), s.r2 + begin,
         static_cast<const float*>(nullptr), rows,
         w.b, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
-          const F dt =
-              (load(s.back + 2 * (at + r * cols) + j) + d) * load(s.slope1 + at + r * cols + j);
+          const F dt = (load(du + r * cols + j) + d) * load_half(s.slope1 + at + r * s.b_row + j);
           store_half(dt1_rows + r * s.b_row + j, dt);
-          add_to(sums.dt1 + j, dt);
+          add_to(of_dt1 + j, dt);
         });
     pair_rows(dt1_rows, s.b_row, rows, cols, s.dt1_pairs + begin * kSide, s.pixels / kDepth);
   }
 
   /// dt1 to dx; the first branch adds dy.
   void out(const float* dy, int64_t begin, int64_t rows, Walk& places) const {
+    const GradSlot s = slot;
     const int64_t cols = turned.w1.cols;
     multiply_by(turned.w1, s.dt1 + begin * s.b_row, s.b_row, rows, s.raw);
     normalize_back(
@@ -347,6 +379,7 @@ struct GradGroups {
 
   void group(
       int64_t g, int64_t k, int64_t count, Gather<float>& next_x, Gather<float>& next_dy) const {
+    const GradSlot& s = slot;
     const float *x = s.x[g % 2], *dy = s.dy[g % 2];
     const int64_t most = chunk_rows(w.b);
     const auto chunks = [&](auto f) {

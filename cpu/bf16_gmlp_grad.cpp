@@ -102,17 +102,19 @@ void run_branch(const Call& call, int k) {
   Memory from(at);
   const Weights forward(w, from);
   const TurnedHalves turned(w, from);
-  forward.pack(w);
-  turned.pack(w, forward);
+  parallel_for(call, Weights::kTasks + TurnedHalves::kTasks, [&](int64_t task) {
+    if (task >= Weights::kTasks) return turned.pack(w, task - Weights::kTasks);
+    forward.pack(w, task);
+    if (task == Weights::kOut) turned.pack_out(w, forward);
+  });
   char *slots = at + scratch.weights, *partial = slots + scratch.workers * scratch.slot;
   char* all = partial + scratch.pieces * scratch.sums;
   const int64_t groups = w.places.count(), pieces = scratch.pieces;
   parallel_workers(call, scratch.workers, pieces, [&](int64_t worker, int64_t piece) {
-    char* of_piece = partial + piece * scratch.sums;
-    for (int64_t i = 0; i < scratch.sums / 4; ++i) reinterpret_cast<float*>(of_piece)[i] = 0;
-    Memory of_slot(slots + worker * scratch.slot), of_sums(of_piece);
+    Memory of_slot(slots + worker * scratch.slot), of_sums(partial + piece * scratch.sums);
     const GradSlot slot(w, of_slot);
     const GradSums sums(w, of_sums);
+    sums.clear();
     GradGroups{w, forward, turned, slot, sums}.run(
         call.in.back().as<float>(), groups * piece / pieces, groups * (piece + 1) / pieces);
   });

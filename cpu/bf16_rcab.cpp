@@ -100,10 +100,13 @@ class Strip {
       for (int64_t j = 0; j < p_.w; ++j) copy_padded(m_.x + j * padded, x + j * p_.c, p_.c);
       x = m_.x;
     }
+    // Copies: for all the compiler knows, storing halves changes members.
+    const float *gamma = s_.gamma, *beta = s_.beta;
+    const int64_t channels = channels_;
     normalize_rows(
         x, whole_vectors<float>(p_.c), p_.w, p_.c, static_cast<float>(LayerNormAttrs{}.eps),
         [&](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
-          store_half(to + r * channels_ + j, load(s_.gamma + j) * h + load(s_.beta + j));
+          store_half(to + r * channels + j, load(gamma + j) * h + load(beta + j));
         });
   }
 
@@ -122,11 +125,13 @@ class Strip {
   /// Row i of h.
   void hide(int64_t i) const {
     Half* row = m_.hidden.row(i) + channels_;
+    const float *c = m_.c, slope = p_.slope;
+    const int64_t cols = cols_, channels = channels_;
     convolve(i, m_.normal, s_.w1, s_.b1, [&](int64_t j, int64_t pixels) {
       for (int64_t r = 0; r < pixels; ++r)
-        for (int64_t o = 0; o < cols_; o += kLanes<float>) {
-          const F v = load(m_.c + r * cols_ + o);
-          store_half(row + (j + r) * channels_ + o, v > 0 ? v : v * p_.slope);
+        for (int64_t o = 0; o < cols; o += kLanes<float>) {
+          const F v = load(c + r * cols + o);
+          store_half(row + (j + r) * channels + o, v > 0 ? v : v * slope);
         }
     });
   }

@@ -69,7 +69,8 @@ struct BandScratch {
   static int64_t vector(const BandProblem& p) { return up_to(max_of(p.c, p.r), kSide); }
 };
 
-/// Rows [begin, end) of an image.
+/// Rows [begin, end) of an image.  Loops that store halves read copies of members, which these
+/// stores could change for all the compiler knows.
 class Band {
  public:
   Band(const Call& call,
@@ -92,6 +93,8 @@ class Band {
 
   /// h, and the sums of what each tap of conv2 meets.
   void hidden() const {
+    const int64_t cols = p_.cols, channels = p_.channels;
+    const float *c = m_.c, slope = p_.slope;
     m_.ring.clear();
     for (int64_t i = 0; i < kVectors * BandScratch::vector(p_); ++i) sums_[i] = 0;
     int64_t done = max_of(0, begin_ - 1);
@@ -101,9 +104,9 @@ class Band {
       clear_edges(to);
       convolve(i, s_.w1, s_.b1, [&](int64_t j, int64_t pixels) {
         for (int64_t r = 0; r < pixels; ++r)
-          for (int64_t k = 0; k < p_.cols; k += kLanes<float>) {
-            const F q = load(m_.c + r * p_.cols + k);
-            store_half(to + (j + r + 1) * p_.channels + k, q > 0 ? q : p_.slope * q);
+          for (int64_t k = 0; k < cols; k += kLanes<float>) {
+            const F q = load(c + r * cols + k);
+            store_half(to + (j + r + 1) * channels + k, q > 0 ? q : slope * q);
           }
       });
       add_row(i, to + p_.channels);
@@ -118,20 +121,28 @@ class Band {
     multiply_rows([&](int64_t i) { return h_at(i); },
                   [&](int64_t i) {
                     const float* dy = dy_ + i * p_.w * p_.c;
-                    for (int64_t j = 0; j < p_.w; ++j) {
-                      Half* to = m_.row + j * p_.channels;
-                      for (int64_t k = 0; k < p_.c; k += kLanes<float>) {
-                        const F d = get(dy + j * p_.c, k);
-                        store_half(to + k, d);
-                        store(of_dy + k, load(of_dy + k) + d);
+                    Half* to = m_.row;
+                    const int64_t w = p_.w, c = p_.c, channels = p_.channels;
+                    for (int64_t k = 0; k < c; k += kLanes<float>) {
+                      const bool whole = k + kLanes<float> <= c;
+                      F sum = load(of_dy + k);
+                      for (int64_t j = 0; j < w; ++j) {
+                        const float* at = dy + j * c + k;
+                        const F d = whole ? load(at) : load_part(at, c - k);
+                        store_half(to + j * channels + k, d);
+                        sum += d;
                       }
+                      store(of_dy + k, sum);
                     }
-                    return m_.row;
+                    return to;
                   });
   }
 
   /// h becomes dq, whose sum is kept; then dw1.
   void hidden_grad(const Attention<float>& t) const {
+    const int64_t cols = p_.cols, channels = p_.channels;
+    const float *c = m_.c, slope = p_.slope;
+    float* of_dq = sums_;
     m_.ring.clear();
     int64_t done = max_of(0, begin_ - 1);
     zero(sums_, sums_ + p_.cols);
@@ -139,15 +150,15 @@ class Band {
       for (; done <= min_of(i + 1, p_.h - 1); ++done) scale_row(t, done, m_.ring.row(done));
       Half* h = h_at(i) + p_.channels;
       convolve(i, s_.w2_turned, nullptr, [&](int64_t j, int64_t pixels) {
-        for (int64_t k = 0; k < p_.cols; k += kLanes<float>) {
-          F sum = load(sums_ + k);
+        for (int64_t k = 0; k < cols; k += kLanes<float>) {
+          F sum = load(of_dq + k);
           for (int64_t r = 0; r < pixels; ++r) {
-            Half* at = h + (j + r) * p_.channels + k;
-            const F dh = load(m_.c + r * p_.cols + k), dq = load_half(at) > 0 ? dh : p_.slope * dh;
+            Half* at = h + (j + r) * channels + k;
+            const F dh = load(c + r * cols + k), dq = load_half(at) > 0 ? dh : slope * dh;
             store_half(at, dq);
             sum += dq;
           }
-          store(sums_ + k, sum);
+          store(of_dq + k, sum);
         }
       });
     }
@@ -166,7 +177,11 @@ class Band {
     float *gamma = sums_ + BandScratch::vector(p_), *beta = gamma + BandScratch::vector(p_);
     zero(gamma, gamma + p_.cols);
     zero(beta, beta + p_.cols);
-    const int64_t padded = whole_vectors<float>(p_.c);
+    const int64_t padded = whole_vectors<float>(p_.c), cols = p_.cols, channels = p_.channels,
+                  w = p_.w;
+    const float* c = m_.c;
+    float* dn_row = m_.dn;
+    Half* normal = m_.row;
     for (int64_t i = begin_; i < end_; ++i) {
       const auto row = [&](int64_t k) -> const Half* {
         const int64_t at = i + k - 1;
@@ -176,28 +191,28 @@ class Band {
           p_.conv, p_.w, s_.w1_turned, nullptr, m_.places, row, [&](int64_t) { return m_.c; },
           [&](int64_t j, int64_t pixels) {
             for (int64_t r = 0; r < pixels; ++r)
-              for (int64_t k = 0; k < p_.cols; k += kLanes<float>)
-                store(m_.dn + (j + r) * p_.cols + k, load(m_.c + r * p_.cols + k));
+              for (int64_t k = 0; k < cols; k += kLanes<float>)
+                store(dn_row + (j + r) * cols + k, load(c + r * cols + k));
           });
       normalize_rows(
           padded_row(i), padded, p_.w, p_.c, static_cast<float>(LayerNormAttrs{}.eps),
           [&](int64_t r, int64_t j, F h)
-              __attribute__((always_inline)) { store_half(m_.row + r * p_.channels + j, h); },
+              __attribute__((always_inline)) { store_half(normal + r * channels + j, h); },
           m_.rstds);
       for (int64_t k = 0; k < padded; k += kLanes<float>) {
         F of_gamma = load(gamma + k), of_beta = load(beta + k);
-        for (int64_t r = 0; r < p_.w; ++r) {
-          const F dn = load(m_.dn + r * p_.cols + k);
-          of_gamma += dn * load_half(m_.row + r * p_.channels + k);
+        for (int64_t r = 0; r < w; ++r) {
+          const F dn = load(dn_row + r * cols + k);
+          of_gamma += dn * load_half(normal + r * channels + k);
           of_beta += dn;
         }
         store(gamma + k, of_gamma);
         store(beta + k, of_beta);
       }
       normalize_back(
-          m_.dn, p_.cols, halves_at(m_.row, p_.channels), m_.rstds, s_.gamma, p_.w,
+          dn_row, cols, halves_at(normal, channels), m_.rstds, s_.gamma, w,
           p_.c, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
-            store(m_.dn + r * p_.cols + j, d);
+            store(dn_row + r * cols + j, d);
           });
       const int64_t at = i * p_.w * p_.c;
       for (int64_t r = 0; r < p_.w; ++r)
@@ -230,20 +245,28 @@ class Band {
 
   /// Row i of LN(x) behind a first pixel.
   void normalize_row(int64_t i, Half* row) const {
+    const float *gamma = s_.gamma, *beta = s_.beta;
+    const int64_t channels = p_.channels;
     normalize_rows(
         padded_row(i), whole_vectors<float>(p_.c), p_.w, p_.c,
         static_cast<float>(LayerNormAttrs{}.eps),
         [&](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
-          store_half(row + (r + 1) * p_.channels + j, load(s_.gamma + j) * h + load(s_.beta + j));
+          store_half(row + (r + 1) * channels + j, load(gamma + j) * h + load(beta + j));
         });
   }
 
   /// Row i of dz behind a first pixel.
   void scale_row(const Attention<float>& t, int64_t i, Half* row) const {
-    for (int64_t j = 0; j < p_.w; ++j) {
-      const float* dy = dy_ + (i * p_.w + j) * p_.c;
-      for (int64_t k = 0; k < p_.c; k += kLanes<float>)
-        store_half(row + (j + 1) * p_.channels + k, get(dy, k) * get(t.a, k) + get(t.mean_grad, k));
+    const int64_t w = p_.w, c = p_.c, channels = p_.channels;
+    const float* dy = dy_ + i * w * c;
+    for (int64_t k = 0; k < c; k += kLanes<float>) {
+      const bool whole = k + kLanes<float> <= c;
+      const F a = get(t.a, k), mean_grad = get(t.mean_grad, k);
+      for (int64_t j = 0; j < w; ++j) {
+        const float* at = dy + j * c + k;
+        store_half(row + (j + 1) * channels + k,
+                   (whole ? load(at) : load_part(at, c - k)) * a + mean_grad);
+      }
     }
   }
 
@@ -263,7 +286,8 @@ class Band {
   void add_row(int64_t i, const Half* h) const {
     for (int64_t k = 0; k < p_.cols; k += kLanes<float>) {
       F all{};
-      for (int64_t j = 0; j < p_.w; ++j) all += load_half(h + j * p_.channels + k);
+      const int64_t w = p_.w, channels = p_.channels;
+      for (int64_t j = 0; j < w; ++j) all += load_half(h + j * channels + k);
       const F of_col[] = {all - load_half(h + (p_.w - 1) * p_.channels + k), all,
                           all - load_half(h + k)};
       for (int64_t tap = 0; tap < kTaps; ++tap) {

@@ -150,8 +150,8 @@ class Groups {
   /// a to the gate: a (P b + pb + 1).
   void gate(int64_t begin, int64_t rows) const {
     Block block{};
-    block.a = p_.p + begin * up_to(w_.pixels, kDepth);
-    block.a_row = up_to(w_.pixels, kDepth);
+    block.a_row = apart(up_to(w_.pixels, kDepth));
+    block.a = p_.p + begin * block.a_row;
     block.b = s_.b;
     block.steps = s_.pixels / kDepth;
     block.c = s_.raw;

@@ -25,7 +25,7 @@ struct TurnedHalves {
         out(from, w.c, w.b),
         wi(from, 2 * up_to(w.b, kDepth), w.b),
         w1(from, w.b, w.c),
-        p(from.take<Half>(up_to(w.pixels, kGroupRows) * up_to(w.pixels, kDepth))) {}
+        p(from.take<Half>(up_to(w.pixels, kGroupRows) * apart(up_to(w.pixels, kDepth)))) {}
 
   /// When forward.wow2 is there.
   void pack_out(const Branch<float>& w, const Weights& forward) const {
@@ -51,7 +51,7 @@ struct TurnedHalves {
     if (task == 2)
       return pack_right(w2.elements, w.c, w.b,
                         [&](int64_t k, int64_t j) { return w.w2[(w.b0 + j) * w.c + k]; });
-    const int64_t row = up_to(w.pixels, kDepth);
+    const int64_t row = apart(up_to(w.pixels, kDepth));
     for (int64_t i = 0; i < up_to(w.pixels, kGroupRows); ++i)
       for (int64_t k = 0; k < row; ++k)
         p[i * row + k] =
@@ -124,18 +124,19 @@ struct GradSlot {
     for (Half** to : {&uh, &bh, &dt1, &slope1, &slope_a, &slope_b, &a})
       *to = from.take<Half>(pixels * b_row);
     dt2 = from.take<Half>(pixels * 2 * b_row);
-    dm = from.take<Half>(pixels * batch * b_row);
+    dm = from.take<Half>(pixels * dm_row());
     for (Half** to : {&ug_pairs, &dt2_pairs}) *to = from.take<Half>(packed_halves(steps, 2 * cols));
     for (Half** to : {&bn_pairs, &dm_pairs, &dt1_pairs})
       *to = from.take<Half>(packed_halves(steps, cols));
     bn_turned = from.take<Half>(packed_halves(batch * b_row / kDepth, pixels));
-    turned = from.take<Half>(up_to(max_of(w.c, w.b), kSide) * pixels);
+    turned = from.take<Half>(up_to(max_of(w.c, w.b), kSide) * apart(pixels));
     chunk = from.take<Half>(rows * b_row);
     pairs = from.take<Half>(kDepth * longest);
     halves_ = from.taken() - halves_;
     raw = from.take<float>(rows * max_of(2 * cols, up_to(w.c, kSide)));
   }
 
+  int64_t dm_row() const { return apart(batch * b_row); }
   float* more() const { return raw + chunk_rows(b) * cols; }
 
   /// Zeros where nothing else is written: right of rows and below them, if they are padded at all.
@@ -176,7 +177,7 @@ struct GradGroups {
         group(g, g - first, count, next_x, next_dy);
       }
       Block block{};
-      block.a = s.dm, block.a_row = s.batch * s.b_row;
+      block.a = s.dm, block.a_row = s.dm_row();
       block.b = s.bn_turned, block.steps = count * s.b_row / kDepth;
       block.c = sums.p, block.c_row = up_to(w.pixels, kSide);
       block.add = first > begin;
@@ -199,7 +200,7 @@ struct GradGroups {
   void mix(const Half* p, int64_t begin, int64_t rows, const Half* pairs) const {
     const GradSlot& s = slot;
     Block block{};
-    block.a_row = up_to(w.pixels, kDepth);
+    block.a_row = apart(up_to(w.pixels, kDepth));
     block.a = p + begin * block.a_row;
     block.b = pairs, block.steps = s.pixels / kDepth;
     block.c = s.raw, block.c_row = s.cols;
@@ -208,13 +209,14 @@ struct GradGroups {
 
   /// Rows of all pixels, turned: a row of s.pixels values for each of `channels`.
   void turn(const Half* rows, int64_t row, int64_t channels) const {
-    turn_rows(rows, row, slot.pixels, up_to(channels, kSide), slot.pairs, slot.turned, slot.pixels);
+    turn_rows(rows, row, slot.pixels, up_to(channels, kSide), slot.pairs, slot.turned,
+              apart(slot.pixels));
   }
 
   /// sums += what was turned, of `channels`, times what all pixels hold.
   void add_over_pixels(int64_t channels, const Half* pairs, int64_t cols, float* to) const {
     Block block{};
-    block.a = slot.turned, block.a_row = slot.pixels;
+    block.a = slot.turned, block.a_row = apart(slot.pixels);
     block.b = pairs, block.steps = slot.pixels / kDepth;
     block.c = to, block.c_row = cols;
     block.add = true;
@@ -288,7 +290,7 @@ struct GradGroups {
     float* dgate_rows = s.more();
     multiply_by(turned.out, dy_rows, s.c_row, rows, dgate_rows);
     mix(forward.p, begin, rows, s.bn_pairs);
-    const int64_t dm_row = s.batch * s.b_row;
+    const int64_t dm_row = s.dm_row();
     Half *dm_rows = s.dm + begin * dm_row + k * s.b_row, *dt2_rows = s.dt2 + begin * 2 * s.b_row;
     for (int64_t r = 0; r < rows; ++r) {
       const F pb = splat<float>(forward.pb[begin + r]);

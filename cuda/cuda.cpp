@@ -68,6 +68,17 @@ class CudaBackend final : public Backend {
   void read(void* host, const void* from, int64_t bytes) const override {
     if (bytes > 0) device_->download(host, from, bytes);
   }
+  std::shared_ptr<void> staging(int64_t bytes) const override {
+    return device_->staging(bytes > 0 ? bytes : 1);
+  }
+  void send(void* to, const void* staged, int64_t bytes) const override {
+    if (bytes > 0) device_->send(to, staged, bytes);
+  }
+  void fetch(void* staged, const void* from, int64_t bytes) const override {
+    if (bytes > 0) device_->fetch(staged, from, bytes);
+  }
+  Mark mark() const override { return device_->mark(); }
+  void await(const Mark& mark) const override { device_->await(mark); }
   void finish() const override { device_->synchronize(); }
 
   std::unique_ptr<Recording> record(const Exec&,

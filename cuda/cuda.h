@@ -32,6 +32,9 @@ struct Gpus {
 /// Never fails: what goes wrong is a problem.
 Gpus gpus();
 
+/// The cuBLAS that multiplies large matrices, or why there is none.
+std::string blas();
+
 inline constexpr int kFirst = -1;
 
 /// Takes a GPU into use, the first or the one of this number; its memory and kernels are there

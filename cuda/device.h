@@ -24,6 +24,13 @@ class Device {
   virtual void download(void* host, const void* from, int64_t bytes) = 0;  ///< returns with values
   virtual void synchronize() = 0;
 
+  /// Page-locked memory of the host, and copies that nobody waits for (Backend::send, fetch).
+  virtual std::shared_ptr<void> staging(int64_t bytes) = 0;
+  virtual void send(void* to, const void* staged, int64_t bytes) = 0;
+  virtual void fetch(void* staged, const void* from, int64_t bytes) = 0;
+  virtual Backend::Mark mark() = 0;
+  virtual void await(const Backend::Mark& mark) = 0;
+
   /// Kernels that this thread starts from now on go where exec says: its stream, if it names one.
   virtual void select(Exec& exec) = 0;
   /// Kernels are recorded instead of started; nothing but kernels may be asked for meanwhile.

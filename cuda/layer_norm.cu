@@ -3,14 +3,15 @@
 // Who owns what.  layer_norm: 1 to 32 neighboring lanes share a row (four elements each or more),
 // read it three times (mean, variance, result; the second and third time from the caches) and write
 // it once.  layer_norm_grad: a block takes 128 rows; lanes sum what each row needs into shared
-// memory, then threads go down columns, write dx and add up dgamma and dbeta, whose sums over
-// blocks a second kernel adds.
+// memory, then threads go down columns, add up dbeta and dgamma, whose sums over blocks a second
+// kernel adds, and write dx last, so that it may lie over dy.
 //
 // Bytes: 8 per element forward, 12 backward; about 8 and 20 flops an element: bound by memory.
 // Sums: a row's by lanes and a tree of shuffles, the columns' by rising rows and trees, all fixed
 // by the shapes.  Not yet measured on a device.
 #include "cuda/block.h"
 #include "cuda/column_sums.h"
+#include "cuda/normalize.h"
 #include "tensor/layer_norm.h"
 
 namespace satin::cuda {
@@ -52,6 +53,7 @@ __global__ void layer_norm_grad_kernel(float* dx,
                                        const float* x,
                                        const float* gamma,
                                        const float* dy,
+                                       const float* residual,
                                        int64_t rows,
                                        int c,
                                        float eps) {
@@ -59,6 +61,7 @@ __global__ void layer_norm_grad_kernel(float* dx,
   const int64_t row0 = int64_t{blockIdx.x} * kRows;
   const int here = static_cast<int>(rows - row0 < kRows ? rows - row0 : kRows);
   x += row0 * c, dy += row0 * c, dx += row0 * c;
+  if (residual) residual += row0 * c;
   each_row(here, c, [&](int row, int lane, int lanes) {
     const int64_t at = int64_t{row < here ? row : here - 1} * c;
     const Moments m = row_moments([&](int i) { return x[at + i]; }, c, lane, lanes, eps);
@@ -82,51 +85,71 @@ __global__ void layer_norm_grad_kernel(float* dx,
   };
   float* const dgamma = sums + int64_t{blockIdx.x} * 2 * c;
   column_sums(
+      s.sums, here, c, [&](int i, int j) { return dy[int64_t{i} * c + j]; },
+      [&](int j, float sum) { dgamma[c + j] = sum; });
+  column_sums(
       s.sums, here, c,
       [&](int i, int j) {
-        const float h = normalized(i, j), d = dy[int64_t{i} * c + j];
-        dx[int64_t{i} * c + j] = s.rstd[i] * (gamma[j] * d - s.mean_g[i] - h * s.mean_gh[i]);
+        const int64_t at = int64_t{i} * c + j;
+        const float h = normalized(i, j), d = dy[at];
+        const float back = s.rstd[i] * (gamma[j] * d - s.mean_g[i] - h * s.mean_gh[i]);
+        dx[at] = residual ? residual[at] + back : back;
         return d * h;
       },
       [&](int j, float sum) { dgamma[j] = sum; });
-  column_sums(
-      s.sums, here, c, [&](int i, int j) { return dy[int64_t{i} * c + j]; },
-      [&](int j, float sum) { dgamma[c + j] = sum; });
 }
 
-int64_t rows_of(const Shape& x) { return x.size() / x.at(-1); }
-int64_t grad_blocks(const Shape& x) { return (rows_of(x) + kRows - 1) / kRows; }
+Rows rows_of(const Call& call) {
+  const Shape& x = call.in[0].shape;
+  return {x.size() / x.at(-1), static_cast<int>(x.at(-1)),
+          static_cast<float>(call.as<LayerNormAttrs>().eps)};
+}
+int64_t grad_blocks(Rows rows) { return (rows.count + kRows - 1) / kRows; }
 
 }  // namespace
 
-void layer_norm(const Call& call) {
-  const View &x = call.in[0], &y = call.out[0];
-  const int64_t rows = rows_of(x.shape);
-  if (rows == 0) return;
-  const auto c = static_cast<int>(x.shape.at(-1));
-  launch(call, "layer_norm", over(x.shape.size(), kBlockThreads, 4 * kBlockThreads),
-         layer_norm_kernel, y.as<float>(), x.as<float>(), call.in[1].as<float>(),
-         call.in[2].as<float>(), rows, c, static_cast<float>(call.as<LayerNormAttrs>().eps));
+void normalize(
+    const Call& call, float* y, const float* x, const float* gamma, const float* beta, Rows rows) {
+  if (rows.count == 0) return;
+  launch(call, "layer_norm", over(rows.count * rows.length, kBlockThreads, 4 * kBlockThreads),
+         layer_norm_kernel, y, x, gamma, beta, rows.count, rows.length, rows.eps);
 }
 
-int64_t layer_norm_grad_scratch(const Call& call) {
-  const Shape& x = call.in[0].shape;
-  return grad_blocks(x) * 2 * x.at(-1) * static_cast<int64_t>(sizeof(float));
-}
+int64_t normalize_grad_floats(Rows rows) { return grad_blocks(rows) * 2 * rows.length; }
 
-void layer_norm_grad(const Call& call) {
-  const View &x = call.in[0], &dx = call.out[0], &dgamma = call.out[1], &dbeta = call.out[2];
-  const int64_t blocks = grad_blocks(x.shape);
-  const auto c = static_cast<int>(x.shape.at(-1));
-  auto* sums = static_cast<float*>(call.scratch);
+void normalize_grad(const Call& call,
+                    float* dx,
+                    float* dgamma,
+                    float* dbeta,
+                    const float* x,
+                    const float* gamma,
+                    const float* dy,
+                    const float* residual,
+                    Rows rows,
+                    float* scratch) {
+  const int64_t blocks = grad_blocks(rows), c = rows.length;
   if (blocks > 0)
     launch(call, "layer_norm_grad",
            Launch{dim3(static_cast<unsigned>(blocks)), kBlockThreads, sizeof(GradShared)},
-           layer_norm_grad_kernel, dx.as<float>(), sums, x.as<float>(), call.in[1].as<float>(),
-           call.in[2].as<float>(), rows_of(x.shape), c,
-           static_cast<float>(call.as<LayerNormAttrs>().eps));
-  add_rows(call, "layer_norm_grad: sums", dgamma.as<float>(), sums, blocks, c, 2 * c);
-  add_rows(call, "layer_norm_grad: sums", dbeta.as<float>(), sums + c, blocks, c, 2 * c);
+           layer_norm_grad_kernel, dx, scratch, x, gamma, dy, residual, rows.count, rows.length,
+           rows.eps);
+  add_rows(call, "layer_norm_grad: sums", dgamma, scratch, blocks, c, 2 * c);
+  add_rows(call, "layer_norm_grad: sums", dbeta, scratch + c, blocks, c, 2 * c);
+}
+
+void layer_norm(const Call& call) {
+  normalize(call, call.out[0].as<float>(), call.in[0].as<float>(), call.in[1].as<float>(),
+            call.in[2].as<float>(), rows_of(call));
+}
+
+int64_t layer_norm_grad_scratch(const Call& call) {
+  return normalize_grad_floats(rows_of(call)) * static_cast<int64_t>(sizeof(float));
+}
+
+void layer_norm_grad(const Call& call) {
+  normalize_grad(call, call.out[0].as<float>(), call.out[1].as<float>(), call.out[2].as<float>(),
+                 call.in[0].as<float>(), call.in[1].as<float>(), call.in[2].as<float>(), nullptr,
+                 rows_of(call), static_cast<float*>(call.scratch));
 }
 
 }  // namespace satin::cuda

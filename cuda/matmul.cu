@@ -1,10 +1,14 @@
 // Matrices in a batch, either or both transposed, as the operands of product.h; the sum over a
 // batch is one product with a longer k.
 //
-// Who owns what: product.h and product_mma.h.  Bytes: a once for every 64 columns, b once for every
-// 64 rows (128 on tensor cores), from the caches where both fit; c once.  Multiply-adds: m n k.
-// Expected bound: arithmetic where m, n and k are in the hundreds, bytes where one of them is
-// small. Not yet measured.
+// Large ones are cuBLAS's where there is one (blas.h); the bias is then written first, and added
+// to.
+//
+// Who owns what otherwise: product.h and product_mma.h.  Bytes: a once for every 64 columns, b once
+// for every 64 rows (128 on tensor cores), from the caches where both fit; c once.  Multiply-adds:
+// m n k. Expected bound: arithmetic where m, n and k are in the hundreds, bytes where one of them
+// is small. Not yet measured.
+#include "cuda/blas.h"
 #include "cuda/product.h"
 #include "tensor/matmul.h"
 
@@ -44,6 +48,7 @@ struct Dense {
 struct Problem {
   Product p;
   Matrix a, b;
+  bool one_product;  ///< of matrices as they lie in memory, as a sum over a batch need not be
 };
 
 Problem problem_of(const Call& call) {
@@ -62,13 +67,18 @@ Problem problem_of(const Call& call) {
   Problem r{};
   r.a = matrix(call.in[0], a_rows, a_cols);
   r.b = matrix(call.in[1], b_rows, b_cols);
+  const bool batches = a.rank() > 2 && b.rank() > 2;
+  r.one_product = !attrs.sum_batch || batch == 1 || (ta && !tb && batches);
   r.p = {batch,
          ta ? a_cols : a_rows,
          tb ? b_rows : b_cols,
          k,
          1,
          call.in.size() > 2 ? call.in[2].as<float>() : nullptr};
-  if (attrs.sum_batch) {  // one product with a longer sum
+  if (!attrs.sum_batch && !ta && b.rank() == 2) {  // one product with more rows
+    r.p.m *= batch;
+    r.p.batch = 1;
+  } else if (attrs.sum_batch) {  // one product with a longer sum
     r.p.batch = 1;
     r.p.k = batch * k;
   }
@@ -82,13 +92,37 @@ void run(const Call& call, const Problem& r) {
            call.out[0].as<float>());
 }
 
+/// Null: our own kernels multiply.
+const OpenBlas* blas_for(const Problem& r) {
+  const bool large = r.one_product && is_large(r.p.batch, r.p.m, r.p.n, r.p.k);
+  return large ? open_blas() : nullptr;
+}
+
+__global__ void bias_kernel(float* y, const float* bias, int64_t size, Divisor by_n) {
+  for (int64_t i = thread_index(); i < size; i += thread_count()) y[i] = bias[by_n(i).remainder];
+}
+
+void run_blas(const Call& call, const Problem& r, const OpenBlas& blas) {
+  const auto attrs = call.as<MatmulAttrs>();
+  auto* y = call.out[0].as<float>();
+  const int64_t size = r.p.batch * r.p.m * r.p.n;
+  if (r.p.bias) launch(call, "bias", over(size), bias_kernel, y, r.p.bias, size, Divisor(r.p.n));
+  multiply_by_blas(call, blas,
+                   {r.p.batch, r.p.m, r.p.n, r.p.k, r.a.x, r.b.x, r.a.batch, r.b.batch, r.a.row,
+                    r.b.row, attrs.transpose_a, attrs.transpose_b, y, r.p.bias != nullptr});
+}
+
 }  // namespace
 
-int64_t matmul_scratch(const Call& call) { return product_scratch(problem_of(call).p); }
+int64_t matmul_scratch(const Call& call) {
+  const Problem r = problem_of(call);
+  return blas_for(r) ? kBlasScratch : product_scratch(r.p);
+}
 
 void matmul(const Call& call) {
   const auto attrs = call.as<MatmulAttrs>();
   const Problem r = problem_of(call);
+  if (const OpenBlas* blas = blas_for(r)) return run_blas(call, r, *blas);
   if (attrs.transpose_a)
     attrs.transpose_b ? run<Along::outer, Along::depth>(call, r)
                       : run<Along::outer, Along::outer>(call, r);

@@ -9,6 +9,11 @@
 //   depth(int64_t k)                    what is to be known of k
 //   const float* find(outer, depth)     the element; null: 0
 //
+// and, where an element is not what lies in memory (outside it is 0 all the same):
+//
+//   float value(outer, depth, float)    what it is
+//   Quad values(outer, depth, Quad)     four neighbors
+//
 // So what costs divisions is worked out once for each i and once for each k, not for every element.
 // quads is true where the extent along kAlong is a multiple of four and the memory 16-byte aligned:
 // then four from a multiple of four on are inside or outside together.  The bits are the same
@@ -38,9 +43,21 @@ struct Product {
   }
 };
 
-/// Where element (g, row, col) of a finished sum goes: to y at c(g, row, col), with its bias, of
-/// column c.column(g, col); or, with several pieces, to partial [piece, batch, m, n].
+/// The value at y[at] of a finished sum of column c.column(g, col): with its bias, and what C makes
+/// of it.
 template <class C>
+SATIN_DEVICE float finished(
+    const Product& p, const C& c, int64_t at, int64_t g, int64_t col, float sum) {
+  const float v = p.bias ? sum + p.bias[c.column(g, col)] : sum;
+  if constexpr (requires { c.finish(at, v); })
+    return c.finish(at, v);
+  else
+    return v;
+}
+
+/// Element (g, row, col): finished, to y at c(g, row, col); or, with several pieces, to partial
+/// [piece, batch, m, n].  `sums` takes what C sums over rows.
+template <class C, class Sums>
 SATIN_DEVICE void put(const Product& p,
                       const C& c,
                       float* y,
@@ -49,13 +66,67 @@ SATIN_DEVICE void put(const Product& p,
                       int64_t g,
                       int64_t row,
                       int64_t col,
-                      float sum) {
+                      float sum,
+                      Sums& sums,
+                      int sums_column) {
   if (row >= p.m || col >= p.n) return;
-  if (p.pieces > 1)
+  if (p.pieces > 1) {
     partial[((piece * p.batch + g) * p.m + row) * p.n + col] = sum;
-  else
-    y[c(g, row, col)] = p.bias ? sum + p.bias[c.column(g, col)] : sum;
+    return;
+  }
+  const int64_t at = c(g, row, col);
+  const float v = finished(p, c, at, g, col, sum);
+  if constexpr (!requires { typename C::OnlySums; }) y[at] = v;
+  sums.add(c, sums_column, at, v);
 }
+
+/// What C sums over the rows of a tile, if it does: C::kSums terms an element, each a
+/// `float term(int which, int64_t at, float finished)`.  A thread has kCols columns; there are
+/// kSlots threads to a column.
+template <class C, int kCols, int kSlots>
+struct RowSums {
+  SATIN_DEVICE void add(const C&, int, int64_t, float) {}
+  template <class Column>
+  SATIN_DEVICE void store(const Product&, const C&, void*, int, int64_t, int64_t, int64_t, Column) {
+  }
+};
+template <class C, int kCols, int kSlots>
+requires(C::kSums > 0) struct RowSums<C, kCols, kSlots> {
+  float sum[C::kSums][kCols] = {};
+
+  SATIN_DEVICE void add(const C& c, int column, int64_t at, float v) {
+    SATIN_UNROLL
+    for (int which = 0; which < C::kSums; ++which) sum[which][column] += c.term(which, at, v);
+  }
+
+  /// To c.sums [batch, tiles of m, kSums, n], by way of shared memory of kSlots x kTileN floats
+  /// that nobody needs any more.  column(i): this thread's i-th column of the tile.
+  template <class Column>
+  SATIN_DEVICE void store(const Product& p,
+                          const C& c,
+                          void* memory,
+                          int slot,
+                          int64_t batch_and_tile,
+                          int64_t j0,
+                          int64_t tile_n,
+                          Column column) {
+    auto* const slots = static_cast<float*>(memory);
+    const auto t = static_cast<int>(threadIdx.x);
+    SATIN_UNROLL
+    for (int which = 0; which < C::kSums; ++which) {
+      __syncthreads();
+      SATIN_UNROLL
+      for (int i = 0; i < kCols; ++i) slots[slot * tile_n + column(i)] = sum[which][i];
+      __syncthreads();
+      if (t < tile_n && j0 + t < p.n) {
+        float total = 0;
+        for (int i = 0; i < kSlots; ++i) total += slots[i * tile_n + t];
+        c.sums[(batch_and_tile * C::kSums + which) * p.n + j0 + t] = total;
+      }
+    }
+    __syncthreads();
+  }
+};
 
 enum class Along { outer, depth };
 
@@ -80,16 +151,27 @@ read_quad(const X& x, int64_t g, int64_t i, int64_t end_i, int64_t k, int64_t en
   Quad q{};
   if (i >= end_i || k >= end_k) return q;
   if (x.quads) {
-    const float* from = x.find(x.outer(g, i), x.depth(k));
-    if (from) q = load_quad(from);
+    const auto outer = x.outer(g, i);
+    const auto depth = x.depth(k);
+    const float* from = x.find(outer, depth);
+    if (!from) return q;
+    q = load_quad(from);
+    if constexpr (requires { x.values(outer, depth, q); }) q = x.values(outer, depth, q);
     return q;
   }
   SATIN_NO_UNROLL  // rare, and four times as many registers would be everybody's
       for (int r = 0; r < 4; ++r) {
     const int64_t ir = X::kAlong == Along::outer ? i + r : i;
     const int64_t kr = X::kAlong == Along::depth ? k + r : k;
-    const float* from = ir < end_i && kr < end_k ? x.find(x.outer(g, ir), x.depth(kr)) : nullptr;
-    const float e = from ? *from : 0;
+    float e = 0;
+    if (ir < end_i && kr < end_k) {
+      const auto outer = x.outer(g, ir);
+      const auto depth = x.depth(kr);
+      const float* from = x.find(outer, depth);
+      if (from) e = *from;
+      if constexpr (requires { x.value(outer, depth, e); })
+        if (from) e = x.value(outer, depth, e);
+    }
     SATIN_UNROLL
     for (int j = 0; j < 4; ++j) q.v[j] = j == r ? e : q.v[j];
   }

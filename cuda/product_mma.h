@@ -168,12 +168,16 @@ __global__ void __launch_bounds__(kMmaThreads, 2)
       }
       now ^= 1;
     }
+    RowSums<C, 8, 32> sums;
     SATIN_UNROLL
     for (int i = 0; i < 2; ++i) SATIN_UNROLL
     for (int j = 0; j < 4; ++j) SATIN_UNROLL
     for (int e = 0; e < 4; ++e)
       put(p, c, y, partial, piece, g, i0 + row0 + i * kMmaRows + c_row(lane, e),
-          j0 + col0 + j * kMmaCols + c_col(lane, e), sum[i][j].value[e]);
+          j0 + col0 + j * kMmaCols + c_col(lane, e), sum[i][j].value[e], sums, 2 * j + e % 2);
+    sums.store(p, c, &s, warp / 2 * 8 + lane / 4,
+               g * ((p.m + kMmaTileM - 1) / kMmaTileM) + i0 / kMmaTileM, j0, kMmaTileN,
+               [&](int i) { return col0 + i / 2 * kMmaCols + c_col(lane, i % 2); });
   }
 }
 

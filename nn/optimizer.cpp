@@ -30,7 +30,7 @@ TrainingStep adam_step(
     step.loss = all_reduce(step.loss) * (1.0 / ranks);
     step.gradient = all_reduce(step.gradient) * (1.0 / ranks);
   }
-  step.grad_norm = sqrt(sum(square(step.gradient)));
+  step.grad_norm = l2_norm(step.gradient);
 
   // 0 while everything is finite, NaN otherwise: x - x is NaN for an infinite x too.
   const Tensor poison = (step.grad_norm - step.grad_norm) + (step.loss - step.loss);

@@ -118,6 +118,21 @@ class Backend {
   virtual void release(void* memory) const = 0;     ///< when what was started is done
   virtual void write(void* to, const void* host, int64_t bytes) const = 0;
   virtual void read(void* host, const void* from, int64_t bytes) const = 0;
+  /// Memory of the host that a device copies from and to by itself; the backend outlives it.
+  virtual std::shared_ptr<void> staging(int64_t bytes) const;
+  /// As write() and read(), but nobody waits: the device copies in its turn, what it sends while
+  /// kernels run that came before.  `staged` lies in memory of staging().  It must not change, and
+  /// does not hold what was fetched, before await() of a later mark() or finish() has returned.
+  virtual void send(void* to, const void* staged, int64_t bytes) const { write(to, staged, bytes); }
+  virtual void fetch(void* staged, const void* from, int64_t bytes) const {
+    read(staged, from, bytes);
+  }
+  /// As much memory of its own as the largest of send() takes a device up to this many times.
+  static constexpr int kSends = 4;
+  /// A place in the order of calls, and waiting until the device has come there.
+  using Mark = std::shared_ptr<void>;
+  virtual Mark mark() const { return nullptr; }
+  virtual void await(const Mark&) const {}
   /// Returns when all that was started is done.  Throws DeviceError if it failed.
   virtual void finish() const {}
   /// Records the calls of run() that `calls` makes, instead of starting them.  Null, and nothing

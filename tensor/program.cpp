@@ -8,9 +8,6 @@
 
 namespace satin {
 
-namespace {
-
-/// "in encoder1.gpb0: conv2d of [1,8,8,3] [3,3,3,16] -> [1,8,8,16]: "
 std::string place_of(const Node& node) {
   std::string text = node.module && !node.module->empty() ? cat("in ", *node.module, ": ") : "";
   text += cat(node.op, " of");
@@ -19,8 +16,6 @@ std::string place_of(const Node& node) {
   for (const Desc& y : node.outputs) text += cat(' ', y.shape);
   return text + ": ";
 }
-
-}  // namespace
 
 Schedule schedule_of(const Tensors& outputs, const Options& options, const Backend* backend) {
   for (const Tensor& y : outputs) y.node();  // throws for an empty one
@@ -78,6 +73,10 @@ Program::Program(Tensors outputs, const Backend& backend, Options options)
         cat("the plan needs ", plan_.total_bytes(), " bytes, the limit is ", options.max_bytes),
         plan_.total_bytes());
   bind();
+}
+
+std::shared_ptr<void> Backend::staging(int64_t bytes) const {
+  return std::make_shared<std::byte[]>(static_cast<size_t>(bytes));
 }
 
 Program::~Program() {

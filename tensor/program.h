@@ -46,6 +46,10 @@ Schedule schedule_of(const Tensors& outputs,
                      const Backend* backend = nullptr);
 Plan plan_of(const Tensors& outputs, const Backend& backend, const Options& options = {});
 
+/// Where an error of a device happened: "in encoder1.gpb0: conv2d of [1,8,8,3] [3,3,3,16] ->
+/// [1,8,8,16]: "
+std::string place_of(const Node& node);
+
 class Program {
  public:
   /// errors: a plan over max_bytes throws MemoryError; impossible aliases, and a dtype that the
@@ -77,6 +81,15 @@ class Program {
     return values;
   }
   void write_bytes(const Tensor& t, const void* host);
+  /// As write() of an input and read(), without waiting (Backend::send, fetch).
+  void send(const Tensor& t, std::span<const float> staged) {
+    check_access(t, sizeof(float), static_cast<int64_t>(staged.size()));
+    backend_.send(memory(t), staged.data(), t.bytes());
+  }
+  void fetch(const Tensor& t, std::span<float> staged) const {
+    check_access(t, sizeof(float), static_cast<int64_t>(staged.size()));
+    backend_.fetch(staged.data(), memory(t), t.bytes());
+  }
   void read_bytes(const Tensor& t, void* host) const;
 
   /// The memory of an input, output or parameter; where the backend's is on the host it may be read

@@ -4,7 +4,9 @@
 
 #include "tensor/binary.h"
 #include "tensor/broadcast.h"
+#include "tensor/compose.h"
 #include "tensor/reshape.h"
+#include "tensor/unary.h"
 
 namespace satin {
 namespace {
@@ -63,5 +65,12 @@ Tensor amax(const Tensor& x, const std::vector<int>& axes, ReducedAxes reduced) 
       shapes.kept == x.shape() ? x : make_tensor(Op::amax, NoAttrs{}, {x}, shapes.kept);
   return reduced == ReducedAxes::drop ? reshape(y, shapes.dropped) : y;
 }
+
+Tensor l2_norm(const Tensor& x) {
+  if (!x) fail(Op::l2_norm, "an empty Tensor");
+  return make_tensor(Op::l2_norm, NoAttrs{}, {x}, Shape{});
+}
+
+Tensors compose::l2_norm(const Node& node) { return {sqrt(sum(square(node.inputs[0])))}; }
 
 }  // namespace satin

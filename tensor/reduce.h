@@ -1,4 +1,4 @@
-// Reductions over axes.  sum and mean are sum_to; amax is an operation.
+// Reductions.  sum and mean are sum_to; amax is an operation, l2_norm a composite.
 #pragma once
 
 #include "tensor/node.h"
@@ -26,5 +26,11 @@ Tensor mean(const Tensor& x);
 /// amax) errors: as sum; a reduced axis that is empty example: amax({{1, 5}, {3, 2}}, {1}) -> {5,
 /// 3}
 Tensor amax(const Tensor& x, const std::vector<int>& axes, ReducedAxes reduced = ReducedAxes::drop);
+
+/// y = sqrt(sum of x^2) over all elements, [];  gradient: dx = dy x / y
+/// x: any shape; f32, f64.  numerics: as sum_to; a y of 0 has no derivative
+/// errors: never
+/// example: l2_norm({3, -4}) -> 5
+Tensor l2_norm(const Tensor& x);
 
 }  // namespace satin

@@ -2,6 +2,9 @@
 // that are recorded.  What is on a device only is in cuda/gpu/device.cpp.
 #include "cuda/cuda.h"
 
+#include <algorithm>
+#include <span>
+
 #include <doctest/doctest.h>
 
 #include "cuda/sim/sim.h"
@@ -79,6 +82,47 @@ TEST_CASE("cuda: a run is recorded once and started as one, with the same bits")
   CHECK(cuda::sim::counts().replays == after.replays);
   recorded.run();
   CHECK(cuda::sim::counts().replays == after.replays + 1);
+}
+
+TEST_CASE("cuda: runs one ahead of their results, through memory that nobody waits for") {
+  const Backend& backend = cuda::backend();
+  constexpr int kRuns = 5;
+  Small waiting, ahead;
+  const auto values = [](int run) {
+    std::vector<float> x(40);
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = static_cast<float>((i + static_cast<size_t>(run)) % 7) - 3;
+    return x;
+  };
+  std::vector<std::vector<float>> expected, got;
+  for (int run = 0; run < kRuns; ++run) {
+    waiting.program.write<float>(waiting.x, values(run));
+    waiting.program.run();
+    expected.push_back(waiting.program.read<float>(waiting.y));
+  }
+
+  const std::shared_ptr<void> memory = backend.staging(2 * (40 + 15) * 4);
+  auto* const floats = static_cast<float*>(memory.get());
+  const std::span<float> x[2] = {{floats, 40}, {floats + 40, 40}},
+                         y[2] = {{floats + 80, 15}, {floats + 95, 15}};
+  Backend::Mark done[2];
+  const auto start = [&](int run) {
+    const std::vector<float> v = values(run);
+    std::copy(v.begin(), v.end(), x[run % 2].begin());
+    ahead.program.send(ahead.x, x[run % 2]);
+    ahead.program.run();
+    ahead.program.fetch(ahead.y, y[run % 2]);
+    done[run % 2] = backend.mark();
+  };
+  start(0);
+  for (int run = 0; run < kRuns; ++run) {
+    if (run + 1 < kRuns) start(run + 1);
+    const std::span<float> result = y[run % 2];
+    CHECK(result[0] != result[0]);  // not there yet
+    backend.await(done[run % 2]);
+    got.emplace_back(result.begin(), result.end());
+  }
+  CHECK(got == expected);
 }
 
 TEST_CASE("cuda: only kernels may be asked for while a run is recorded") {

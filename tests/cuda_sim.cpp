@@ -98,6 +98,27 @@ TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp" * kWa
   CHECK(to.at(1000) == 3);
 }
 
+TEST_CASE("cuda_sim: asynchronous copies, not waited for, read too early, badly aligned" *
+          kWatches) {
+  using planted::Slip;
+  Buffer<float> in(64), out(32);
+  std::vector<float> values(64);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  in.write(values);
+  planted::async_copies(out.data, in.data, Slip::none);
+  CHECK(out.at(0) == 4 + 36);
+  CHECK(out.at(31) == 3 + 35);
+  planted::async_copies(out.data, in.data, Slip::wait_missing);  // of the second group
+  CHECK(std::isnan(out.at(0)));
+  const auto slips = [&](Slip slip) {
+    return complaint([&] { planted::async_copies(out.data, in.data, slip); });
+  };
+  says(slips(Slip::barrier_missing), "race");
+  says(slips(Slip::overwritten), "race");
+  says(slips(Slip::misaligned), "no multiple");
+  says(slips(Slip::to_global), "no shared memory");
+}
+
 TEST_CASE("cuda_sim: shared memory starts as NaN") {
   Buffer<float> out(64);
   planted::unwritten(out.data);

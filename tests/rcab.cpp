@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cpu/cpu.h"
+#include "cuda/cuda.h"
 #include "evaluate.h"
 #include "opcheck.h"
 #include "oracle.h"
@@ -268,6 +269,18 @@ TEST_CASE("rcab: its gradient keeps one picture inside") {
   const Plan plan = plan_of(rcab_grad(x[0], rcab_weights(x, 1), dy), cpu::backend());
   CHECK(plan.steps.size() == 1);
   CHECK(plan.arena_bytes < x[0].bytes() * 17 / 4);  // x, dy, dx, h and a quarter
+}
+
+TEST_CASE("rcab: on a GPU one picture lies inside, forward and back") {
+  const Tensors x = leaves_of({2, 256, 512, 32});
+  const Tensor dy = input(x[0].shape());
+  const Backend& backend = cuda::backend();
+  const Plan forward = plan_of({rcab(x[0], rcab_weights(x, 1))}, backend);
+  CHECK(forward.steps.size() == 1);
+  CHECK(forward.arena_bytes < x[0].bytes() * 13 / 4);  // x, y, h and a quarter
+  const Plan back = plan_of(rcab_grad(x[0], rcab_weights(x, 1), dy), backend);
+  CHECK(back.steps.size() == 1);
+  CHECK(back.arena_bytes < x[0].bytes() * 18 / 4);  // x, dy, dx, q and a half
 }
 
 TEST_CASE("rcab: errors") {

@@ -1,4 +1,4 @@
-// The cases of amax; sum and mean are compositions of sum_to, checked here by hand.
+// The cases of amax and l2_norm; sum and mean are compositions of sum_to, checked here by hand.
 #include "tensor/reduce.h"
 
 #include <algorithm>
@@ -65,6 +65,29 @@ OPCHECK(amax) {
   add({0, 3}, {1});
   add({130, 65}, {1});
   add({65, 130}, {0});
+  return cases;
+}
+
+OPCHECK(l2_norm) {
+  Cases cases;
+  const auto add = [&](const Shape& shape) {
+    cases.push_back({.in = {{.shape = shape, .low = 0.5, .high = 2}},
+                     .build = [](const Tensors& x) { return Tensors{l2_norm(x[0])}; },
+                     .oracle =
+                         [](const Arrays& x) {
+                           Array y = opcheck::zeros({});
+                           for (const double v : x[0].data) y[0] += v * v;
+                           y[0] = std::sqrt(y[0]);
+                           return Arrays{y};
+                         }});
+  };
+  add({2});
+  cases[0].given = {{3, -4}};
+  cases[0].expected = {5};
+  for (const int64_t n : {1, 3, 5, 7, 8, 9, 31, 33, 255, 256, 257, 1023, 1025, 4099}) add({n});
+  for (const Shape& shape : {Shape{}, {1, 1}, {3, 4}, {2, 3, 5}, {2, 1, 2, 2, 1, 2}}) add(shape);
+  add({16384});
+  add({2, 16385});
   return cases;
 }
 

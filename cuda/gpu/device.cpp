@@ -2,6 +2,8 @@
 // first asked: the program starts where there is none, and gpus() says so.
 #include "cuda/device.h"
 
+#include <array>
+
 #include <cuda_runtime.h>
 
 #include "cuda/kernels.h"
@@ -95,6 +97,57 @@ class RuntimeDevice final : public Device {
     check("waiting for the GPU", cudaStreamSynchronize(stream_));
   }
 
+  std::shared_ptr<void> staging(int64_t bytes) override {
+    use();
+    void* memory = nullptr;
+    check("page-locked memory", cudaMallocHost(&memory, static_cast<size_t>(bytes)));
+    return {memory, [this](void* p) {
+              use();
+              cudaStreamSynchronize(stream_);  // which waits for the copies it has asked for
+              cudaFreeHost(p);
+            }};
+  }
+  // Values cross over to a buffer on a stream of their own, while kernels run; the kernels' stream
+  // then moves them to their place.  Buffers are used in turns, so that copies wait for none of the
+  // kernels that still read what was sent before.
+  void send(void* to, const void* staged, int64_t bytes) override {
+    use();
+    const auto size = static_cast<size_t>(bytes);
+    Buffer& buffer = buffers_[next_buffer_];
+    next_buffer_ = (next_buffer_ + 1) % buffers_.size();
+    if (!copies_)
+      check("a stream for copies", cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking));
+    if (buffer.size < size) resize(buffer, size);
+    check("copying to the GPU", cudaStreamWaitEvent(copies_, buffer.taken));
+    check("copying to the GPU",
+          cudaMemcpyAsync(buffer.memory, staged, size, cudaMemcpyHostToDevice, copies_));
+    check("copying to the GPU", cudaEventRecord(buffer.arrived, copies_));
+    check("copying to the GPU", cudaStreamWaitEvent(stream_, buffer.arrived));
+    check("copying to the GPU",
+          cudaMemcpyAsync(to, buffer.memory, size, cudaMemcpyDeviceToDevice, stream_));
+    check("copying to the GPU", cudaEventRecord(buffer.taken, stream_));
+  }
+  void fetch(void* staged, const void* from, int64_t bytes) override {
+    use();
+    check("copying from the GPU", cudaMemcpyAsync(staged, from, static_cast<size_t>(bytes),
+                                                  cudaMemcpyDeviceToHost, stream_));
+  }
+  Backend::Mark mark() override {
+    use();
+    const cudaEvent_t event = new_event();
+    const Backend::Mark mark(event, [this](void* e) {
+      use();
+      cudaEventDestroy(static_cast<cudaEvent_t>(e));
+    });
+    check("marking a place in the stream", cudaEventRecord(event, stream_));
+    return mark;
+  }
+  void await(const Backend::Mark& mark) override {
+    use();
+    if (mark)
+      check("waiting for the GPU", cudaEventSynchronize(static_cast<cudaEvent_t>(mark.get())));
+  }
+
   void select(Exec& exec) override {
     use();
     if (!exec.stream) exec.stream = stream_;
@@ -111,10 +164,36 @@ class RuntimeDevice final : public Device {
   }
 
  private:
+  /// What is sent on its way.
+  struct Buffer {
+    void* memory = nullptr;
+    size_t size = 0;
+    cudaEvent_t arrived = nullptr, taken = nullptr;
+  };
+
   void use() const { cudaSetDevice(gpu_.number); }  // of this thread; costs next to nothing
+  static cudaEvent_t new_event() {
+    cudaEvent_t event = nullptr;
+    check("an event", cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+    return event;
+  }
+  void resize(Buffer& buffer, size_t size) {
+    check("copying to the GPU", cudaStreamSynchronize(stream_));
+    cudaFree(buffer.memory);
+    buffer.size = 0;
+    buffer.memory = allocate(static_cast<int64_t>(size));
+    if (!buffer.memory)
+      throw OutOfMemory(cat(name(), " has no ", size, " bytes left for what is sent to it"));
+    buffer.size = size;
+    if (!buffer.arrived) buffer.arrived = new_event();
+    if (!buffer.taken) buffer.taken = new_event();
+  }
 
   Gpu gpu_;
-  cudaStream_t stream_ = nullptr;
+  cudaStream_t stream_ = nullptr;  ///< of kernels, and of copies that wait their turn
+  cudaStream_t copies_ = nullptr;  ///< of those that cross over meanwhile
+  std::array<Buffer, Backend::kSends> buffers_;
+  size_t next_buffer_ = 0;
 };
 
 }  // namespace

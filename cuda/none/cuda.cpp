@@ -11,6 +11,8 @@ Gpus gpus() {
           "this binary is built without CUDA; make cuda builds build/mgpnet-cuda"};
 }
 
+std::string blas() { return gpus().problem; }
+
 const Backend& backend(int) { throw DeviceError(gpus().problem); }
 
 }  // namespace satin::cuda

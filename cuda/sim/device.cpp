@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "cuda/blas.h"
 #include "cuda/kernels.h"
 #include "cuda/sim/sim.h"
 #include "tensor/error.h"
@@ -42,7 +43,31 @@ class SimulatedDevice final : public Device {
     refuse_while_recording("a download");
     sim::download(host, from, static_cast<size_t>(bytes));
   }
-  void synchronize() override { refuse_while_recording("waiting"); }
+  void synchronize() override {
+    refuse_while_recording("waiting");
+    deliver(fetched_.size());
+  }
+  std::shared_ptr<void> staging(int64_t bytes) override {
+    refuse_while_recording("an allocation");
+    return std::make_shared<std::byte[]>(static_cast<size_t>(bytes));
+  }
+  void send(void* to, const void* staged, int64_t bytes) override { upload(to, staged, bytes); }
+  // As late as is allowed: until then the memory holds NaN.
+  void fetch(void* staged, const void* from, int64_t bytes) override {
+    Fetched f{staged, std::vector<std::byte>(static_cast<size_t>(bytes))};
+    download(f.values.data(), from, bytes);
+    std::memset(staged, 0xff, f.values.size());
+    fetched_.push_back(std::move(f));
+  }
+  Backend::Mark mark() override {
+    refuse_while_recording("a mark");
+    return std::make_shared<size_t>(delivered_ + fetched_.size());
+  }
+  void await(const Backend::Mark& mark) override {
+    refuse_while_recording("waiting");
+    const size_t until = *static_cast<const size_t*>(mark.get());
+    if (until > delivered_) deliver(until - delivered_);
+  }
   void select(Exec&) override {}
   void begin_recording() override {
     refuse_while_recording("another recording");
@@ -53,6 +78,20 @@ class SimulatedDevice final : public Device {
   }
 
  private:
+  struct Fetched {
+    void* to;
+    std::vector<std::byte> values;
+  };
+  void deliver(size_t count) {
+    for (size_t i = 0; i < count; ++i)
+      std::memcpy(fetched_[i].to, fetched_[i].values.data(), fetched_[i].values.size());
+    fetched_.erase(fetched_.begin(), fetched_.begin() + static_cast<std::ptrdiff_t>(count));
+    delivered_ += count;
+  }
+
+  std::vector<Fetched> fetched_;
+  size_t delivered_ = 0;
+
   static void refuse_while_recording(const char* what) {
     if (sim::recording()) throw DeviceError(cat(what, " while a run is recorded"));
   }
@@ -64,6 +103,13 @@ Gpus gpus() {
   return {
       {{0, "simulated", 8, 0, static_cast<int64_t>(sim::free_bytes())}}, true, true, "13.0", {}};
 }
+
+namespace {
+const OpenBlas* blas_of_test = nullptr;
+}
+void sim::use_blas(const OpenBlas* blas) { blas_of_test = blas; }
+const OpenBlas* open_blas() { return blas_of_test; }
+std::string blas() { return "the simulator has none"; }
 
 int64_t shared_limit() { return static_cast<int64_t>(sim::Limits{}.shared_bytes); }
 

@@ -2,6 +2,7 @@
 #include "cuda/sim/sim.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <random>
 #include <vector>
 
+#include "cuda/async_copy.h"
 #include "cuda/sim/fiber.h"
 #include "cuda/sim/hooks.h"
 #include "cuda/sim/memory.h"
@@ -32,6 +34,12 @@ constexpr int kWarp = 32;
 
 enum class State { ready, at_barrier, at_warp_barrier, at_gather, ended };
 
+/// On its way into shared memory (cuda/async_copy.h).
+struct Copy {
+  void* to;
+  std::byte values[16];
+};
+
 struct Thread {
   Fiber fiber;
   State state = State::ended;
@@ -39,6 +47,8 @@ struct Thread {
   const char* what = nullptr;         ///< for which gather
   uint32_t words[kGatherWords] = {};  ///< brought to it
   Moment moment;
+  std::vector<Copy> copies;    ///< asked for and not waited for
+  std::vector<size_t> groups;  ///< the copies of each group, oldest first
 };
 
 /// What the lanes of a warp brought to the gather that they left last.
@@ -57,6 +67,9 @@ class Device {
   void wait(State state, int line, const char* what = nullptr);
   const uint32_t* gather(const uint32_t* words, int count, const char* what, int line);
   void check(const void* p, size_t bytes, bool write);
+  void copy_async(void* to, const void* from);
+  void close_copies();
+  void wait_copies(size_t open);
   void check_alignment(const void* p, size_t bytes);
   [[noreturn]] void fail(std::string&& what);
   void* allocate(size_t bytes) {
@@ -195,6 +208,8 @@ void Device::run_block(uint64_t block) {
   for (int t = 0; t < count_; ++t) {
     Thread& thread = at(t);
     thread.state = State::ready;
+    thread.copies.clear();
+    thread.groups.clear();
     thread.moment = {launches_, static_cast<uint32_t>(block), static_cast<uint16_t>(t), 0, 0};
     thread.fiber.start(
         [](void* self) {
@@ -319,6 +334,43 @@ void Device::check(const void* p, size_t bytes, bool write) {
   watching = true;
 }
 
+void Device::copy_async(void* to, const void* from) {
+  Copy copy{to, {}};
+  for (const void* p : {static_cast<const void*>(to), from})
+    if (reinterpret_cast<uintptr_t>(p) % sizeof copy.values != 0)
+      fail("an asynchronous copy of 16 bytes at an address that is no multiple of that");
+  if (from) {
+    check(from, sizeof copy.values, false);
+    std::memcpy(copy.values, from, sizeof copy.values);
+  }
+  check(to, sizeof copy.values, true);
+  if (!Memory::get().is_shared(to)) fail("an asynchronous copy to what is no shared memory");
+  std::memset(to, 0xff, sizeof copy.values);
+  now().copies.push_back(copy);
+}
+
+void Device::close_copies() {
+  Thread& thread = now();
+  size_t closed = 0;
+  for (const size_t group : thread.groups) closed += group;
+  thread.groups.push_back(thread.copies.size() - closed);
+}
+
+void Device::wait_copies(size_t open) {
+  Thread& thread = now();
+  while (thread.groups.size() > open) {
+    const size_t group = thread.groups.front();
+    for (size_t i = 0; i < group; ++i) {
+      const Copy& copy = thread.copies[i];
+      check(copy.to, sizeof copy.values, true);
+      std::memcpy(copy.to, copy.values, sizeof copy.values);
+    }
+    thread.copies.erase(thread.copies.begin(),
+                        thread.copies.begin() + static_cast<std::ptrdiff_t>(group));
+    thread.groups.erase(thread.groups.begin());
+  }
+}
+
 /// What is not device memory and still a thread's: its stack, the arguments, and what the program
 /// is made of (constants, threadIdx).
 bool Device::may_touch(const void* p) {
@@ -359,6 +411,9 @@ uint32_t exchange(uint32_t bits, int from, int line) {
 void check_alignment(const void* p, size_t bytes) {
   if (watching) Device::get().check_alignment(p, bytes);
 }
+void copy_async(void* to, const void* from) { Device::get().copy_async(to, from); }
+void close_copies() { Device::get().close_copies(); }
+void wait_copies(int open) { Device::get().wait_copies(static_cast<size_t>(open)); }
 int lane() { return Device::get().lane(); }
 int lanes() { return Device::get().lanes(); }
 void fail(std::string&& what) { Device::get().fail(std::move(what)); }

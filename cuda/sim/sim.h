@@ -34,6 +34,10 @@ struct dim3 {
   constexpr dim3() = default;
   constexpr dim3(unsigned x_, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
+namespace satin::cuda {
+struct OpenBlas;
+}
+
 namespace satin::cuda::sim {
 /// Fails if p, the address of a vector in device memory, is no multiple of its size.
 void check_alignment(const void* p, size_t bytes);
@@ -157,6 +161,9 @@ void release(void* memory);
 /// Copies into and out of one allocation.  Throws Error.
 void upload(void* to, const void* host, size_t bytes);
 void download(void* host, const void* from, size_t bytes);
+/// What open_blas() gives from now on (cuda/blas.h); null, as at first: no cuBLAS.
+void use_blas(const OpenBlas* blas);
+
 /// What a device of limit_memory() bytes would have left.
 size_t free_bytes();
 void limit_memory(size_t bytes);

@@ -1,6 +1,7 @@
 #include "mgpnet/batches.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace mgpnet {
 namespace {
@@ -12,23 +13,34 @@ void write(float* to, const Image& image) {
 
 }  // namespace
 
-Batches::Batches(const PairSource& source, int64_t batch, int64_t crop, int threads, int64_t ahead)
+Batches::Batches(const PairSource& source,
+                 int64_t batch,
+                 int64_t crop,
+                 int threads,
+                 int64_t ahead,
+                 Allocate allocate)
     : source_(source),
       batch_(batch),
       crop_(crop),
       count_(std::max(1, threads)),
+      allocate_(std::move(allocate)),
       slots_(static_cast<size_t>(std::max<int64_t>(1, ahead))) {}
 
 Batches::~Batches() { stop(); }
 
-int64_t Batches::bytes(int64_t batch, int64_t crop, int64_t ahead) {
-  return (1 + ahead) * 2 * batch * crop * crop * 3 * static_cast<int64_t>(sizeof(float));
+int64_t Batches::bytes(int64_t batch, int64_t crop) {
+  return 2 * batch * crop * crop * 3 * static_cast<int64_t>(sizeof(float));
 }
 
 void Batches::prepare(Slot& slot) const {
-  const auto size = static_cast<size_t>(batch_ * crop_ * crop_ * 3);
-  slot.values.input.resize(size);
-  slot.values.target.resize(size);
+  Batch& values = slot.values;
+  if (!values.memory) {
+    const auto size = static_cast<size_t>(batch_ * crop_ * crop_ * 3);
+    values.memory = allocate_(bytes(batch_, crop_));
+    auto* const floats = static_cast<float*>(values.memory.get());
+    values.input = {floats, size};
+    values.target = {floats + size, size};
+  }
   slot.missing = batch_;
   slot.error = nullptr;
 }

@@ -4,7 +4,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -14,7 +17,8 @@ namespace mgpnet {
 
 /// Pairs as the network reads them: [batch, crop, crop, 3] each, values 0 to 1.
 struct Batch {
-  std::vector<float> input, target;
+  std::span<float> input, target;
+  std::shared_ptr<void> memory;  ///< of both
 };
 
 /// Reads the batches to come on threads of its own, pair by pair, while somebody trains on those
@@ -22,8 +26,15 @@ struct Batch {
 /// number of threads.
 class Batches {
  public:
+  /// Memory for a batch: so many bytes.
+  using Allocate = std::function<std::shared_ptr<void>(int64_t bytes)>;
   /// `ahead`: complete batches that may lie ready, at least 1.  The source must outlive this.
-  Batches(const PairSource& source, int64_t batch, int64_t crop, int threads, int64_t ahead);
+  Batches(const PairSource& source,
+          int64_t batch,
+          int64_t crop,
+          int threads,
+          int64_t ahead,
+          Allocate allocate);
   ~Batches();
   Batches(const Batches&) = delete;
   Batches& operator=(const Batches&) = delete;
@@ -34,8 +45,7 @@ class Batches {
   /// errors: what the source throws for the first of its pairs that cannot be read
   void take(int64_t iteration, Batch& batch);
 
-  /// Memory for the batches read ahead and the one taken.
-  static int64_t bytes(int64_t batch, int64_t crop, int64_t ahead);
+  static int64_t bytes(int64_t batch, int64_t crop);  ///< of a batch
 
  private:
   struct Slot {
@@ -53,6 +63,7 @@ class Batches {
   const PairSource& source_;
   const int64_t batch_, crop_;
   const int count_;  // of threads
+  const Allocate allocate_;
   std::vector<Slot> slots_;
   std::vector<std::thread> threads_;
   std::mutex mutex_;

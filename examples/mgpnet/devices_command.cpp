@@ -80,9 +80,11 @@ void run_devices(const Globals& globals, bool json) {
                 {"name", gpu.name},
                 {"memory_bytes", gpu.memory_bytes},
                 {"compute_capability", capability},
-                {"driver", gpus.driver}};
-    text += fmt::format("{}  {}, {} of memory, compute capability {}, driver for CUDA {}\n", device,
-                        gpu.name, size_text(gpu.memory_bytes), capability, gpus.driver);
+                {"driver", gpus.driver},
+                {"cublas", satin::cuda::blas()}};
+    text += fmt::format(
+        "{}  {}, {} of memory, compute capability {}, driver for CUDA {}, cuBLAS: {}\n", device,
+        gpu.name, size_text(gpu.memory_bytes), capability, gpus.driver, satin::cuda::blas());
     try {
       const Verdict verdict = try_out(satin::cuda::backend(gpu.number), {.pool = &pool});
       if (!verdict.good) failed = device;

@@ -198,7 +198,8 @@ void compare_devices(InspectOptions options, const Globals& globals) {
   // A GPU may lack fused kernels that the CPU has.
   const satin::Backend* device = !a.on_host() ? &a : !b.on_host() ? &b : nullptr;
   const satin::Schedule schedule = schedule_of(workload, !globals.no_fuse, device);
-  const std::vector<Difference> found = compare_backends(schedule, a, b, inputs, {.pool = &pool});
+  const std::vector<Difference> found =
+      compare_backends(schedule, a, b, inputs, {.pool = &pool, .debug_sync = globals.debug_sync});
   const Difference* first = nullptr;
   const Difference* worst = nullptr;
   for (const Difference& d : found) {

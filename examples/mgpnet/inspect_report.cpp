@@ -336,8 +336,12 @@ void run_node(const Backend& backend,
   const std::shared_ptr<void> memory(backend.allocate(scratch),
                                      [&](void* p) { backend.release(p); });
   call.scratch = memory.get();
-  backend.run(call);
-  for (const auto& y : out_there) y->fetch();
+  try {
+    backend.run(call);
+    for (const auto& y : out_there) y->fetch();
+  } catch (const DeviceError& e) {  // fetch() waits, so it is this operation's
+    throw DeviceError(cat(place_of(node), e.what()));
+  }
 }
 
 double largest_difference(const View& x, const View& y) {

@@ -166,11 +166,14 @@ class Run {
     Progress progress(globals_, "training", static_cast<uint64_t>(config_.iters), "steps");
     const auto start = Clock::now();
     try {
+      bool late = false;
       while (!finished()) {
-        one_step(log, progress);
+        one_step(log, progress, !late && !interrupted());
         const int64_t i = trainer_.iteration();
+        late = late || (seconds > 0 && since(start) > seconds);
+        if (trainer_.in_flight()) continue;  // where nothing but a step is due
         if (!validation_.empty() && (i % config_.val_every == 0 || finished())) validate_now(log);
-        const bool late = seconds > 0 && since(start) > seconds;
+        late = late || (seconds > 0 && since(start) > seconds);
         if (i % config_.save_every == 0 || finished() || late || interrupted()) save();
         stop_if_interrupted();
         if (late && !finished()) {
@@ -195,9 +198,16 @@ class Run {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  void one_step(Log& log, Progress& progress) {
+  /// Whether after this step the run does something else than the next one.
+  bool pauses_after(int64_t step) const {
+    return step >= config_.iters || step % config_.save_every == 0 ||
+           (!validation_.empty() && step % config_.val_every == 0);
+  }
+
+  /// `more`: nobody wants to stop.
+  void one_step(Log& log, Progress& progress, bool more) {
     const auto start = Clock::now();
-    const StepResult r = trainer_.step();
+    const StepResult r = trainer_.step(more && !pauses_after(trainer_.iteration() + 1));
     const double seconds = since(start);
     const int64_t i = trainer_.iteration();
     if (i % config_.log_every == 0 || finished() || r.skipped)

@@ -105,7 +105,7 @@ const std::vector<Entry>& table() {
       text("val", false, &TrainConfig::val),
       text("init", false, &TrainConfig::init),
       text("variant", false, &TrainConfig::variant, variant_names()),
-      text("precision", false, &TrainConfig::precision, {"f32", "bf16"}),
+      text("precision", false, &TrainConfig::precision, {"f32", "tf32", "bf16"}),
       whole("iters", true, &TrainConfig::iters, 1, kMost),
       whole("batch", false, &TrainConfig::batch, 1, 1024),
       whole("crop", false, &TrainConfig::crop, 32, 4096, kGranule),

@@ -13,7 +13,7 @@ struct TrainConfig {
   std::string val;   ///< a folder of pairs, or empty
   std::string init;  ///< a model to start from, or empty
   std::string variant = "full";
-  std::string precision = "f32";  ///< or "bf16": of products; weights and moments are f32
+  std::string precision = "f32";  ///< of products: f32, bf16, on a GPU tf32; all else is f32
   int64_t iters = 30000;
   int64_t batch = 8;
   int64_t crop = 128;  ///< pixels, a multiple of 32

@@ -24,6 +24,8 @@ int readers(const Backend& backend, const Globals& globals) {
   return backend.on_host() ? 1 : globals.threads;
 }
 int64_t ahead(const Backend& backend) { return backend.on_host() ? 1 : 4; }
+// A GPU gets the next step while it computes one.
+int64_t in_use(const Backend& backend) { return backend.on_host() ? 1 : 2; }
 
 }  // namespace
 
@@ -47,24 +49,35 @@ Trainer::Trainer(const TrainConfig& config, const Globals& globals)
       exec_(exec_of(globals, pool_)),
       backend_(backend_of(globals)),
       source_(training_source(config)),
-      batches_(*source_, config.batch, config.crop, readers(backend_, globals), ahead(backend_)) {
+      batches_(*source_,
+               config.batch,
+               config.crop,
+               readers(backend_, globals),
+               ahead(backend_),
+               [this](int64_t bytes) { return backend_.staging(bytes); }) {
   const Shape batch = {config.batch, config.crop, config.crop, 3};
   input_ = satin::input(batch);
   target_ = satin::input(batch);
   step_ = adam_step(multi_scale_l1(network(parameters_, input_, network_), target_), parameters_,
                     config.clip);
-  const int64_t batches = Batches::bytes(config.batch, config.crop, ahead(backend_));
+  const int64_t one = Batches::bytes(config.batch, config.crop);
+  const int64_t batches = (ahead(backend_) + in_use(backend_)) * one;
   // Weights and two moments as sections of a state, once more packed, and one copy on the way.
   const int64_t saving = 7 * parameters_.size() * static_cast<int64_t>(sizeof(float));
-  const int64_t beside = counted_beside(globals, batches + saving + kPairBytes + kProcessBytes);
+  const int64_t sent = backend_.on_host() ? 0 : Backend::kSends * one / 2;
+  const int64_t beside =
+      counted_beside(globals, batches + saving + kPairBytes + kProcessBytes) + sent;
   const Options options{.alias = step_.alias,
                         .fuse = !globals.no_fuse,
                         .precision = precision_of(globals),
                         .max_bytes = left_for_plan(globals, beside)};
   const int64_t planned = plan_of(step_.outputs(), backend_, options).total_bytes();
-  footprint_ = planned + counted_beside(globals, batches);
+  footprint_ = planned + counted_beside(globals, batches) + sent;
   require_memory(globals, planned + beside, "the steps and their state", "train");
   program_ = std::make_unique<Program>(step_.outputs(), backend_, options);
+  results_memory_ = backend_.staging(4 * static_cast<int64_t>(sizeof(float)));
+  auto* const results = static_cast<float*>(results_memory_.get());
+  results_ = {std::span(results, 2), std::span(results + 2, 2)};
   std::vector<float> weights;
   if (config.init.empty()) {
     weights = default_initialization(parameters_, config.seed);
@@ -83,16 +96,36 @@ Globals Trainer::beside(Globals globals) const {
   return globals;
 }
 
-StepResult Trainer::step() {
-  batches_.take(iteration_, batch_);
-  const double lr = step_schedule(config_.lr, config_.lr_steps, config_.lr_gamma, iteration_);
-  const auto lr32 = static_cast<float>(lr);
-  program_->write<float>(input_, std::span<const float>(batch_.input));
-  program_->write<float>(target_, std::span<const float>(batch_.target));
-  program_->write<float>(step_.lr, std::span<const float>(&lr32, 1));
+double Trainer::lr_of(int64_t iteration) const {
+  return step_schedule(config_.lr, config_.lr_steps, config_.lr_gamma, iteration);
+}
+
+size_t Trainer::turn_of(int64_t iteration) const {
+  return static_cast<size_t>(iteration % in_use(backend_));
+}
+
+void Trainer::start(int64_t iteration) {
+  const size_t turn = turn_of(iteration);
+  // What lies there was of a step whose result is known: so it has been sent.
+  Batch& batch = batch_[turn];
+  batches_.take(iteration, batch);
+  const auto lr = static_cast<float>(lr_of(iteration));
+  program_->send(input_, batch.input);
+  program_->send(target_, batch.target);
+  program_->write<float>(step_.lr, std::span<const float>(&lr, 1));
   program_->run(exec_);
-  StepResult result{program_->read<float>(step_.loss)[0], program_->read<float>(step_.grad_norm)[0],
-                    lr, false};
+  program_->fetch(step_.loss, results_[turn].subspan(0, 1));
+  program_->fetch(step_.grad_norm, results_[turn].subspan(1, 1));
+  done_[turn] = backend_.mark();
+  started_ = iteration + 1;
+}
+
+StepResult Trainer::step(bool more) {
+  if (!in_flight()) start(iteration_);
+  if (more && !backend_.on_host() && started_ == iteration_ + 1) start(started_);
+  const size_t turn = turn_of(iteration_);
+  backend_.await(done_[turn]);
+  StepResult result{results_[turn][0], results_[turn][1], lr_of(iteration_), false};
   result.skipped = !std::isfinite(result.loss) || !std::isfinite(result.grad_norm);
   skipped_ = result.skipped ? skipped_ + 1 : 0;
   ++iteration_;
@@ -153,7 +186,7 @@ void Trainer::load_state(const std::string& path) {
   const std::vector<float> weights = map.values<float>("weights", n),
                            m = map.values<float>("adam.m", n), v = map.values<float>("adam.v", n),
                            steps = map.values<float>("steps", 1);
-  iteration_ = map.integer("iteration", 0, config_.iters);
+  started_ = iteration_ = map.integer("iteration", 0, config_.iters);
   skipped_ = map.integer("skipped", 0, config_.iters);
   best_ = map.values<double>("best psnr", 1)[0];
   program_->write<float>(parameters_.flat(), std::span<const float>(weights));

@@ -1,8 +1,10 @@
 // Training: the compiled step, its data and the state that a run can be resumed from.
 #pragma once
 
+#include <array>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,8 +32,11 @@ class Trainer {
   /// throws
   Trainer(const TrainConfig& config, const Globals& globals);
 
-  /// The next step, on samples iteration() * batch ...
-  StepResult step();
+  /// The next step, on samples iteration() * batch ...  With `more` the one behind it may be
+  /// started before this one's result is there: then nothing but step() may be asked until
+  /// in_flight() is false, which a step without `more` brings about.
+  StepResult step(bool more = false);
+  bool in_flight() const { return started_ > iteration_; }
 
   int64_t iteration() const { return iteration_; }
   int64_t skipped_in_a_row() const { return skipped_; }
@@ -53,6 +58,9 @@ class Trainer {
   void load_state(const std::string& path);
 
  private:
+  double lr_of(int64_t iteration) const;
+  size_t turn_of(int64_t iteration) const;
+  void start(int64_t iteration);
   std::string fingerprint() const;
   std::string_view instruction_set() const;
 
@@ -66,10 +74,14 @@ class Trainer {
   satin::TrainingStep step_;
   std::unique_ptr<satin::Program> program_;
   std::unique_ptr<PairSource> source_;
-  Batches batches_;  // read while steps run
-  Batch batch_;
+  Batches batches_;             // read while steps run
+  std::array<Batch, 2> batch_;  // of two steps in turns, like all below
+  std::shared_ptr<void> results_memory_;
+  std::array<std::span<float>, 2> results_;  // loss, norm
+  std::array<satin::Backend::Mark, 2> done_;
   int64_t footprint_ = 0;  // bytes of plan and batches
-  int64_t iteration_ = 0;
+  int64_t iteration_ = 0;  // steps whose result is known
+  int64_t started_ = 0;
   int64_t skipped_ = 0;
   double best_ = -std::numeric_limits<double>::infinity();
 };

@@ -1,4 +1,4 @@
-#include "cuda/kernel.h"
+#include "cuda/async_copy.h"
 #include "tests/cuda/planted.h"
 
 using namespace satin::cuda;
@@ -76,6 +76,30 @@ __global__ void halves_kernel(uint16_t* out, const uint16_t* in, int64_t n) {
 
 __global__ void host_memory_kernel(float* out, const float* in) { *out = *in; }
 
+struct Quads {
+  alignas(16) float x[2][36];
+};
+
+__global__ void async_copies_kernel(float* out, const float* in, Slip slip) {
+  auto& s = shared<Quads>();
+  const auto t = static_cast<int>(threadIdx.x);
+  float early = 0;
+  if (t < 8)
+    for (int group = 0; group < 2; ++group) {
+      float* to = s.x[group] + 4 * t;
+      if (slip == Slip::misaligned) ++to;
+      if (slip == Slip::to_global) to = out;
+      copy_async(to, in + 32 * group + 4 * t);
+      close_copies();
+    }
+  if (slip == Slip::overwritten && t == 9) early = s.x[0][0];  // while thread 0 copies
+  wait_copies<1>();
+  if (slip != Slip::wait_missing) wait_copies<0>();
+  if (slip != Slip::barrier_missing) __syncthreads();
+  const int from = (t + 4) % 32;
+  out[t] = s.x[0][from] + s.x[1][from] + early;
+}
+
 __global__ void nothing_kernel() {}
 
 }  // namespace
@@ -112,6 +136,9 @@ void halves(uint16_t* out, const uint16_t* in, int64_t n) {
 }
 void host_memory(float* out, const float* in) {
   launch(kCall, "host_memory", {1, 1}, host_memory_kernel, out, in);
+}
+void async_copies(float* out, const float* in, Slip slip) {
+  launch(kCall, "async_copies", {1, 32, sizeof(Quads)}, async_copies_kernel, out, in, slip);
 }
 void launch_of(unsigned threads, int64_t shared_bytes) {
   launch(kCall, "nothing", {1, threads, shared_bytes}, nothing_kernel);

@@ -34,4 +34,9 @@ void host_memory(float* out, const float* in);
 /// A launch of this many threads a block and bytes of shared memory.
 void launch_of(unsigned threads, int64_t shared_bytes);
 
+/// out[i] = in[(i + 4) % 32] + in[(i + 4) % 32 + 32], in two groups of asynchronous copies of 8
+/// threads; what may go wrong:
+enum class Slip { none, wait_missing, barrier_missing, overwritten, misaligned, to_global };
+void async_copies(float* out, const float* in, Slip slip);
+
 }  // namespace planted

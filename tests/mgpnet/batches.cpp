@@ -2,6 +2,8 @@
 #include "mgpnet/batches.h"
 
 #include <atomic>
+#include <cstddef>
+#include <memory>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -37,6 +39,10 @@ class Numbered : public PairSource {
   uint64_t bad_;
 };
 
+std::shared_ptr<void> memory(int64_t bytes) {
+  return std::make_shared<std::byte[]>(static_cast<size_t>(bytes));
+}
+
 void check(const Batch& batch, int64_t iteration, int64_t size, int64_t crop) {
   const int64_t pixels = crop * crop * 3;
   REQUIRE(static_cast<int64_t>(batch.input.size()) == size * pixels);
@@ -52,7 +58,7 @@ TEST_CASE("batches: in order, whoever reads them, and from wherever asked") {
   for (const int threads : {1, 2, 7})
     for (const int64_t ahead : {1, 2, 5}) {
       const Numbered source;
-      Batches batches(source, 3, 4, threads, ahead);
+      Batches batches(source, 3, 4, threads, ahead, memory);
       Batch batch;
       for (int64_t i = 5; i < 40; ++i) {
         batches.take(i, batch);
@@ -68,7 +74,7 @@ TEST_CASE("batches: in order, whoever reads them, and from wherever asked") {
 TEST_CASE("batches: nothing is read before it is asked for, nor further ahead than allowed") {
   const Numbered source;
   {
-    Batches batches(source, 2, 4, 3, 2);
+    Batches batches(source, 2, 4, 3, 2, memory);
     CHECK(source.read == 0);
     Batch batch;
     batches.take(0, batch);
@@ -81,7 +87,7 @@ TEST_CASE("batches: nothing is read before it is asked for, nor further ahead th
 TEST_CASE("batches: the first pair that cannot be read is the one that is named") {
   for (int repeat = 0; repeat < 20; ++repeat) {
     const Numbered source(9);
-    Batches batches(source, 4, 2, 4, 3);
+    Batches batches(source, 4, 2, 4, 3, memory);
     Batch batch;
     batches.take(0, batch);
     batches.take(1, batch);

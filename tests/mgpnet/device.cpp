@@ -1,6 +1,7 @@
 // --device: which errors name what is missing, and the program's own code on the simulated GPU,
 // whose memory the host cannot touch.
 #include <cstdlib>
+#include <filesystem>
 
 #include <doctest/doctest.h>
 
@@ -8,10 +9,16 @@
 #include "cuda/cuda.h"
 #include "cuda/sim/sim.h"
 #include "mgpnet/command.h"
+#include "mgpnet/inspect_report.h"
 #include "mgpnet/model.h"
 #include "mgpnet/smoother.h"
+#include "mgpnet/trainer.h"
 #include "program.h"
+#include "tensor/conv2d.h"
 #include "tensor/error.h"
+#include "tensor/layer_norm.h"
+#include "tensor/program.h"
+#include "tensor/unary.h"
 #include "tests/complaint.h"
 
 using namespace mgpnet;
@@ -81,6 +88,99 @@ TEST_CASE("device: self-test and names") {
     CHECK(refused.code == kDevice);
     says(refused.why, "only GPUs have it, the CPU computes in f32 and bf16");
   }
+}
+
+TEST_CASE("device: a training in tf32 multiplies in tf32, and only there") {
+  const TemporaryFolder dir;
+  const std::string out = dir / "run";
+  const Ended refused = run({"train", "--data", "synth", "-o", out, "--precision", "tf32"});
+  CHECK(refused.code == 6);
+  says(refused.err, "only GPUs have it");
+  CHECK(!std::filesystem::exists(out));
+
+  Globals globals = globals_for("cuda");
+  globals.precision = "tf32";
+  TrainConfig config;
+  config.data = "synth";
+  config.precision = "tf32";
+  config.batch = 1;
+  config.crop = 64;
+  const Trainer trainer(config, globals);
+  int64_t rounded = 0, others = 0;
+  for (const satin::Plan::Step& step : trainer.plan().steps)
+    ++(step.node->precision == satin::Precision::tf32 ? rounded : others);
+  CHECK(rounded > 100);  // of the 470 weights' products, many in fused operations
+  CHECK(others > 0);     // Adam, norms
+}
+
+namespace {
+
+/// The simulated GPU, which takes one operation for another, or fails at it.
+class Wrong final : public satin::Backend {
+ public:
+  explicit Wrong(bool fails) : fails_(fails) {}
+  std::string_view name() const override { return device_.name(); }
+  bool has(satin::Op op) const override { return device_.has(op); }
+  int64_t scratch(const satin::Call& call) const override { return device_.scratch(call); }
+  satin::Packing packing(const satin::Call& call) const override { return device_.packing(call); }
+  void run(const satin::Call& call) const override {
+    satin::Call taken = call;
+    if (call.op == satin::Op::gelu) {
+      if (fails_) throw satin::DeviceError("kernel unary: an illegal address");
+      taken.op = satin::Op::silu;
+    }
+    device_.run(taken);
+  }
+  bool on_host() const override { return false; }
+  void* allocate(int64_t bytes) const override { return device_.allocate(bytes); }
+  void release(void* memory) const override { device_.release(memory); }
+  void write(void* to, const void* from, int64_t n) const override { device_.write(to, from, n); }
+  void read(void* to, const void* from, int64_t n) const override { device_.read(to, from, n); }
+
+ private:
+  const satin::Backend& device_ = satin::cuda::backend();
+  bool fails_;
+};
+
+}  // namespace
+
+TEST_CASE("device: two devices are compared operation by operation, the first that differs named") {
+  using namespace satin;
+  // As many channels as the network's: with few, some row's variance magnifies what rounding does.
+  const Tensor x = input({1, 6, 5, 8}), w = input({3, 3, 8, 32}), gamma = input({32}),
+               beta = input({32});
+  const ModuleScope scope("encoder");
+  const Tensors y = {layer_norm(gelu(conv2d(x, w, {.pad = 1})), gamma, beta)};
+  std::vector<std::pair<Tensor, std::vector<float>>> inputs;
+  for (const Tensor& t : {x, w, gamma, beta}) inputs.emplace_back(t, random_values(t.size(), 1));
+  const Schedule schedule = schedule_of(y, {.hoist = false}, &cuda::backend());
+  const auto compare = [&](const Backend& device) {
+    return compare_backends(schedule, cpu::backend(), device, inputs, {});
+  };
+  const std::vector<Difference> same = compare(cuda::backend());
+  REQUIRE(same.size() == 3);
+  for (const Difference& d : same) {
+    CAPTURE(name_of(d.node->op));
+    CHECK(d.error <= d.bar);
+  }
+  const std::vector<Difference> different = compare(Wrong(false));
+  REQUIRE(different.size() == 3);
+  for (const Difference& d : different) CHECK(d.beyond() == (d.node->op == Op::gelu));
+  const Failure failure = failure_of([&] { compare(Wrong(true)); });
+  CHECK(failure.code == kDevice);
+  says(std::string(failure.what()) + failure.why,
+       "in encoder: gelu of [1,6,5,32] -> [1,6,5,32]: kernel unary");
+}
+
+TEST_CASE("device: what a training needs is held against the GPU's free memory before it runs") {
+  TrainConfig config;
+  config.data = "synth";
+  config.batch = 256;
+  config.crop = 1024;
+  const Failure failure = failure_of([&] { Trainer(config, globals_for("cuda")); });
+  CHECK(failure.code == kMemory);
+  says(failure.why, "the steps and their state need ");
+  says(failure.why, "free on the GPU are ");
 }
 
 TEST_CASE("device: errors of a device have their exit codes") {

@@ -35,7 +35,7 @@ void adam_update(const Call& call) {
     parallel_chunks(call, call.out[0].shape.size(), 1 << 14, [&](int64_t begin, int64_t end) {
       int64_t i = begin;
       // g++ takes no vector of square roots, errno being what it is.
-      if (!skip && !call.exec->plain)
+      if (!skip && !wants_plain(call))
         for (; i + kStep <= end; i += kStep) {
           const Vec<T> g = scale * load(grad + i);
           const Vec<T> mi = b1 * load(m + i) + c1 * g, vi = b2 * load(v + i) + c2 * g * g;

@@ -77,9 +77,9 @@ Loop<3> loop_of(const Call& call) {
     const auto attrs = call.as<BinaryAttrs>();                                           \
     [[maybe_unused]] const float a = static_cast<float>(attrs.a);                        \
     const auto scalar_f = [attrs](auto x, auto y) { return scalar::name(x, y, attrs); }; \
-    if (call.out[0].dtype == DType::f64)                                                 \
+    if (is_f64(call.out[0]))                                                             \
       zip<double>(call, loop, scalar_f);                                                 \
-    else if (call.exec->plain)                                                           \
+    else if (wants_plain(call))                                                          \
       zip<float>(call, loop, scalar_f);                                                  \
     else                                                                                 \
       zip_vectors(                                                                       \

@@ -237,7 +237,7 @@ void sum_all(const Call& call) {
   const SumPlan plan = plan_of(call.in[0].shape, call.out[0].shape);
   T* y = call.out[0].as<T>();
   if (plan.terms == 0) return clear(call, call.out[0]);
-  if (call.exec->plain)
+  if (wants_plain(call))
     sum_plainly<T>(call, plan);
   else if (plan.rows)
     sum_rows<T>(call, plan);

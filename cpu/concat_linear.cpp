@@ -188,7 +188,7 @@ void fast_concat_linear(const Call& call) {
 void concat_linear(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const bool plain = call.exec->plain || call.in.size() - 2 > kMostImages;
+    const bool plain = wants_plain(call) || call.in.size() - 2 > kMostImages;
     plain ? plain_concat_linear<T>(call) : fast_concat_linear<T>(call);
   });
 }

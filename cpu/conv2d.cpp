@@ -401,7 +401,7 @@ void fast_weight_grad(const Call& call) {
 void conv2d(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    call.exec->plain ? plain_conv2d<T>(call) : fast_conv2d<T>(call);
+    wants_plain(call) ? plain_conv2d<T>(call) : fast_conv2d<T>(call);
   });
 }
 
@@ -445,7 +445,7 @@ void conv2d_pack(const Call& call) {
 void conv2d_input_grad(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    call.exec->plain ? plain_input_grad<T>(call) : fast_input_grad<T>(call);
+    wants_plain(call) ? plain_input_grad<T>(call) : fast_input_grad<T>(call);
   });
 }
 
@@ -470,7 +470,7 @@ int64_t conv2d_input_grad_scratch(const Call& call) {
 void conv2d_weight_grad(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    call.exec->plain ? plain_weight_grad<T>(call) : fast_weight_grad<T>(call);
+    wants_plain(call) ? plain_weight_grad<T>(call) : fast_weight_grad<T>(call);
   });
 }
 

@@ -56,7 +56,7 @@ inline void copy_transposed(const Call& call, const Loop<2>& loop, int axis, U* 
 template <class U>
 inline void copy_loop(const Call& call, const Loop<2>& loop, U* y, const U* x) {
   const int64_t ys = loop.inner_stride(0), xs = loop.inner_stride(1);
-  if (ys == 1 && xs > 1 && !call.exec->plain)
+  if (ys == 1 && xs > 1 && !wants_plain(call))
     for (int a = 0; a + 1 < loop.rank; ++a)
       if (loop.stride[1][a] == 1) return copy_transposed(call, loop, a, y, x);
   for_each_run(call, loop, [&](const int64_t(&offset)[2], int64_t n) {

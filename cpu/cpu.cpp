@@ -67,20 +67,22 @@ constexpr std::align_val_t kAlignment{64};
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa, const KernelTable& kernels, const Bf16Table* bf16 = nullptr)
-      : isa_(isa), kernels_(kernels), bf16_(bf16) {}
+  CpuBackend(Isa isa,
+             const KernelTable& f32,
+             const KernelTable& f64,
+             const Bf16Table* bf16 = nullptr)
+      : isa_(isa), f32_(f32), f64_(f64), bf16_(bf16) {}
 
   std::string_view name() const override { return name_of(isa_); }
   int64_t scratch(const Call& call) const override {
-    const Kernel *f32 = &kernels_[static_cast<int>(call.op)], *bf16 = bf16_kernel(call);
-    int64_t bytes = 0;  // for the kernel's plain loops, too
-    for (const Kernel* kernel : {f32, bf16})
+    int64_t bytes = 0;  // whichever of them runs
+    for (const Kernel* kernel : {plain_kernel(call), &kernel_of_row(call), bf16_kernel(call)})
       if (kernel && kernel->scratch) bytes = std::max(bytes, kernel->scratch(call));
     return bytes;
   }
   Packing packing(const Call& call) const override {
     const Kernel* bf16 = bf16_kernel(call);
-    const Kernel& kernel = bf16 ? *bf16 : kernels_[static_cast<int>(call.op)];
+    const Kernel& kernel = bf16 ? *bf16 : kernel_of_row(call);
     Packing packing = kernel.packing ? kernel.packing(call) : Packing{};
     packing.bf16 = bf16 != nullptr;
     return packing;
@@ -91,8 +93,9 @@ class CpuBackend final : public Backend {
         if (static_cast<int>(entry.op) == call.as<PackWeightAttrs>().op) entry.kernel.pack(call);
       return;
     }
-    const Kernel* bf16 = call.exec->plain ? nullptr : bf16_kernel(call);
-    (bf16 ? *bf16 : kernels_[static_cast<int>(call.op)]).run(call);
+    if (call.exec->plain) return plain_kernel(call)->run(call);
+    const Kernel* bf16 = bf16_kernel(call);
+    (bf16 ? *bf16 : kernel_of_row(call)).run(call);
   }
 
   void* allocate(int64_t bytes) const override {
@@ -111,6 +114,15 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  const Kernel& kernel_of_row(const Call& call) const {
+    const auto is_f64 = [](const View& x) { return x.dtype == DType::f64; };
+    const bool f64 = std::ranges::any_of(call.in, is_f64) || std::ranges::any_of(call.out, is_f64);
+    return (f64 ? f64_ : f32_)[static_cast<int>(call.op)];
+  }
+  /// The loops that state the meaning: the same for every instruction set.
+  static const Kernel* plain_kernel(const Call& call) {
+    return &baseline::kKernels[static_cast<int>(call.op)];
+  }
   /// The kernel for a call that asks for products in bf16; null: that of the row.
   const Kernel* bf16_kernel(const Call& call) const {
     if (call.precision != Precision::bf16 || !bf16_) return nullptr;
@@ -120,8 +132,8 @@ class CpuBackend final : public Backend {
   }
 
   Isa isa_;
-  const KernelTable& kernels_;
-  const Bf16Table* bf16_;  ///< null: products in bf16 are in f32
+  const KernelTable &f32_, &f64_;  ///< for calls without and with f64 among their values
+  const Bf16Table* bf16_;          ///< null: products in bf16 are in f32
 };
 
 /// Asks Linux for the tiles' registers, which threads have on demand only.
@@ -212,17 +224,19 @@ Isa default_isa() {
 }
 
 const Backend& backend(Isa isa) {
-  static const CpuBackend kBaseline(Isa::baseline, baseline::kKernels, &baseline::kBf16Kernels);
+  const KernelTable* f64 = &baseline::kKernels;
+  static const CpuBackend kBaseline(Isa::baseline, *f64, *f64, &baseline::kBf16Kernels);
 #ifdef SATIN_HAVE_avx2
-  static const CpuBackend kAvx2(Isa::avx2, avx2::kKernels);
+  if (processor_has(Isa::avx2)) f64 = &avx2::kKernels;
+  static const CpuBackend kAvx2(Isa::avx2, avx2::kKernels, *f64);
   if (isa == Isa::avx2) return kAvx2;
 #endif
 #ifdef SATIN_HAVE_avx512
-  static const CpuBackend kAvx512(Isa::avx512, avx512::kKernels);
+  static const CpuBackend kAvx512(Isa::avx512, avx512::kKernels, *f64);
   if (isa == Isa::avx512) return kAvx512;
 #endif
 #ifdef SATIN_HAVE_amx
-  static const CpuBackend kAmx(Isa::amx, avx512::kKernels, &amx::kBf16Kernels);
+  static const CpuBackend kAmx(Isa::amx, avx512::kKernels, *f64, &amx::kBf16Kernels);
   if (isa == Isa::amx) return kAmx;
 #endif
   if (isa != Isa::baseline) throw Error(cat(name_of(isa), " is not compiled into this binary"));

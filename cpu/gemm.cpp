@@ -206,12 +206,14 @@ void sum_partials(const Call& call,
 }
 
 template void tile(const Tile<float>&);
-template void tile(const Tile<double>&);
 template void pack_panel(float*, const float*, int64_t, int64_t, int64_t, int, int);
-template void pack_panel(double*, const double*, int64_t, int64_t, int64_t, int, int);
 template void sum_partials(
     const Call&, float*, const float*, int64_t, int64_t, const float*, int64_t);
+#if SATIN_F64
+template void tile(const Tile<double>&);
+template void pack_panel(double*, const double*, int64_t, int64_t, int64_t, int, int);
 template void sum_partials(
     const Call&, double*, const double*, int64_t, int64_t, const double*, int64_t);
+#endif
 
 }  // namespace satin::cpu::SATIN_ISA

@@ -67,13 +67,32 @@ inline void parallel_workers(const Call& call, int64_t workers, int64_t n, Body 
   });
 }
 
+// What the kernels of each instruction set leave to others (CpuBackend, cpu.cpp), because it would
+// be compiled only to run no faster where it matters: the loops that state an operation's meaning
+// run as baseline's, and f64, which exists to check f32, never on AVX-512.
+#if defined(__AVX2__)
+#define SATIN_PLAIN 0
+#else
+#define SATIN_PLAIN 1
+#endif
+#if defined(__AVX512F__)
+#define SATIN_F64 0
+#else
+#define SATIN_F64 1
+#endif
+
+/// Whether to run the loops that state the meaning.
+inline bool wants_plain(const Call& call) { return SATIN_PLAIN && call.exec->plain; }
+
+/// Whether this value's elements are f64.
+inline bool is_f64(const View& x) { return SATIN_F64 && x.dtype == DType::f64; }
+
 /// f(T{}) with T the element type that computes: float or double.
 template <class F>
 inline void with_type(DType t, F f) {
-  if (t == DType::f64)
-    f(double{});
-  else
-    f(float{});
+  if constexpr (SATIN_F64 != 0)
+    if (t == DType::f64) return f(double{});
+  f(float{});
 }
 
 }  // namespace cpu::SATIN_ISA

@@ -196,7 +196,7 @@ void fast_rows(const Backward<T>& p, int64_t begin, int64_t end, T* dgamma, T* d
 template <class T, class P, class... More>
 void some_rows(const Call& call, const P& p, int64_t begin, int64_t end, More... more) {
   constexpr int kStep = kLanes<T>;
-  if (call.exec->plain || p.c % kStep != 0) return plain_rows(p, begin, end, more...);
+  if (wants_plain(call) || p.c % kStep != 0) return plain_rows(p, begin, end, more...);
   switch (p.c) {
     case 32:
       return fast_rows<T, 32 / kStep>(p, begin, end, more...);

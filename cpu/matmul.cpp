@@ -319,7 +319,7 @@ void fast_matmul(const Call& call) {
 void matmul(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    call.exec->plain ? plain_matmul<T>(call) : fast_matmul<T>(call);
+    wants_plain(call) ? plain_matmul<T>(call) : fast_matmul<T>(call);
   });
 }
 

@@ -264,7 +264,7 @@ int64_t slot_size(const Branch<T>& w) {
 template <class T>
 void run(const Call& call) {
   if (call.out[0].shape.size() == 0) return;
-  const bool plain = call.exec->plain;
+  const bool plain = wants_plain(call);
   T* slots = static_cast<T*>(call.scratch);
   const int64_t size = slot_size(Branch<T>(call, 0)), groups = Branch<T>(call, 0).places.count(),
                 pieces = pieces_of(groups), workers = workers_of(groups);

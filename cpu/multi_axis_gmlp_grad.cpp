@@ -306,7 +306,7 @@ void run_fast(const Call& call, int k) {
 template <class T>
 void run(const Call& call) {
   const int branches = branches_of(weights_in(call));
-  if (call.exec->plain || call.out[0].shape.size() == 0) return run_plain<T>(call, branches);
+  if (wants_plain(call) || call.out[0].shape.size() == 0) return run_plain<T>(call, branches);
   for (int k = 0; k < branches; ++k) run_fast<T>(call, k);
 }
 

@@ -445,7 +445,7 @@ class Fused {
 void rcab(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    call.exec->plain ? plain_rcab<T>(call) : Fused<T>(call).run();
+    wants_plain(call) ? plain_rcab<T>(call) : Fused<T>(call).run();
   });
 }
 
@@ -478,7 +478,7 @@ void rcab_pack(const Call& call) {
 void rcab_grad(const Call& call) {
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const bool plain = call.exec->plain || call.as<RcabAttrs>().slope < 0;
+    const bool plain = wants_plain(call) || call.as<RcabAttrs>().slope < 0;
     plain ? plain_rcab_grad<T>(call) : fast_rcab_grad<T>(call);
   });
 }

@@ -477,8 +477,10 @@ int64_t fast_rcab_grad_scratch(const Call& call) {
 }
 
 template void fast_rcab_grad<float>(const Call&);
-template void fast_rcab_grad<double>(const Call&);
 template int64_t fast_rcab_grad_scratch<float>(const Call&);
+#if SATIN_F64
+template void fast_rcab_grad<double>(const Call&);
 template int64_t fast_rcab_grad_scratch<double>(const Call&);
+#endif
 
 }  // namespace satin::cpu::SATIN_ISA

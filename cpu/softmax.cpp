@@ -55,7 +55,7 @@ void softmax(const Call& call) {
         const T* from = x.as<T>() + row * n;
         T* to = y.as<T>() + row * n;
         if constexpr (sizeof(T) == sizeof(float))
-          if (!call.exec->plain) {
+          if (!wants_plain(call)) {
             fast_row(from, to, n);
             continue;
           }

@@ -46,9 +46,9 @@ void map_vectors(const Call& call, Function f) {
     [[maybe_unused]] const float a = static_cast<float>(attrs.a);                 \
     [[maybe_unused]] const float b = static_cast<float>(attrs.b);                 \
     const auto scalar_f = [attrs](auto x) { return scalar::name(x, attrs); };     \
-    if (call.out[0].dtype == DType::f64)                                          \
+    if (is_f64(call.out[0]))                                                      \
       map<double>(call, scalar_f);                                                \
-    else if (call.exec->plain)                                                    \
+    else if (wants_plain(call))                                                   \
       map<float>(call, scalar_f);                                                 \
     else                                                                          \
       map_vectors(                                                                \

@@ -181,13 +181,11 @@ SATIN_INLINE void pair_rows(
 SATIN_INLINE void turn_pairs(const Half* from, int64_t row, Half* to, int64_t to_row) {
 #if defined(__AVX512BF16__)
   F v[kSide];
-  repeat<kSide>([&](auto i) __attribute__((always_inline)) {
-    v[i] = load(reinterpret_cast<const float*>(from + i * row));
-  });
+  SATIN_UNROLL
+  for (int i = 0; i < kSide; ++i) v[i] = load(reinterpret_cast<const float*>(from + i * row));
   transpose<float>(v);
-  repeat<kSide>([&](auto i) __attribute__((always_inline)) {
-    store(reinterpret_cast<float*>(to + i * to_row), v[i]);
-  });
+  SATIN_UNROLL
+  for (int i = 0; i < kSide; ++i) store(reinterpret_cast<float*>(to + i * to_row), v[i]);
 #else
   for (int64_t i = 0; i < kSide; ++i)
     for (int64_t k = 0; k < kSide; ++k)

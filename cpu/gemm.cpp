@@ -15,18 +15,16 @@ struct RowPointers {
   int64_t stride;
 
   SATIN_INLINE RowPointers(const T* a, int64_t a_row, int64_t) : stride(a_row) {
-    repeat<kCount>([&](auto j) __attribute__((always_inline)) { p[j] = a + 3 * j * a_row; });
+    SATIN_UNROLL
+    for (int j = 0; j < kCount; ++j) p[j] = a + 3 * j * a_row;
   }
-  template <int I, int K>
-  SATIN_INLINE T at() const {
-    return p[I / 3][(I % 3) * stride + K];
-  }
-  template <int K>
-  SATIN_INLINE void next() {
-    repeat<kCount>([&](auto j) __attribute__((always_inline)) {
-      p[j] += K;
+  SATIN_INLINE T at(int i, int k) const { return p[i / 3][(i % 3) * stride + k]; }
+  SATIN_INLINE void next(int k) {
+    SATIN_UNROLL
+    for (int j = 0; j < kCount; ++j) {
+      p[j] += k;
       asm("" : "+r"(p[j]));
-    });
+    }
   }
 };
 
@@ -37,13 +35,9 @@ struct ColumnPointer {
   int64_t step;
 
   SATIN_INLINE ColumnPointer(const T* a, int64_t, int64_t a_k) : p(a), step(a_k) {}
-  template <int I, int K>
-  SATIN_INLINE T at() const {
-    return p[K * step + I];
-  }
-  template <int K>
-  SATIN_INLINE void next() {
-    p += K * step;
+  SATIN_INLINE T at(int i, int k) const { return p[k * step + i]; }
+  SATIN_INLINE void next(int k) {
+    p += k * step;
     asm("" : "+r"(p));
   }
 };
@@ -51,33 +45,41 @@ struct ColumnPointer {
 /// K steps of k.
 template <int K, class T, int R, int V, class Pointers>
 SATIN_INLINE void steps(Vec<T> (&sum)[R][V], Pointers& a, const T*& b, int64_t b_k) {
-  repeat<K>([&](auto k) __attribute__((always_inline)) {
+  SATIN_UNROLL
+  for (int k = 0; k < K; ++k) {
     Vec<T> row[V];
-    repeat<V>([&](auto j) __attribute__((always_inline)) { row[j] = load(b + j * kLanes<T>); });
-    repeat<R>([&](auto i) __attribute__((always_inline)) {
-      const Vec<T> x = splat(a.template at<i, k>());
-      repeat<V>([&](auto j) __attribute__((always_inline)) { fma(sum[i][j], x, row[j]); });
-    });
+    SATIN_UNROLL
+    for (int j = 0; j < V; ++j) row[j] = load(b + j * kLanes<T>);
+    SATIN_UNROLL
+    for (int i = 0; i < R; ++i) {
+      const Vec<T> x = splat(a.at(i, k));
+      SATIN_UNROLL
+      for (int j = 0; j < V; ++j) fma(sum[i][j], x, row[j]);
+    }
     b += b_k;
-  });
-  a.template next<K>();
+  }
+  a.next(K);
 }
 
 template <class T, int R, int V, template <class, int> class Pointers>
 void run_tile(const Tile<T>& t) {
   constexpr int kL = kLanes<T>;
   Vec<T> sum[R][V];
-  repeat<V>([&](auto j) __attribute__((always_inline)) {
+  SATIN_UNROLL
+  for (int j = 0; j < V; ++j) {
     const Vec<T> start = t.bias ? load(t.bias + j * kL) : Vec<T>{};
-    repeat<R>([&](auto i) __attribute__((always_inline)) { sum[i][j] = start; });
-  });
+    SATIN_UNROLL
+    for (int i = 0; i < R; ++i) sum[i][j] = start;
+  }
   const int64_t c_row = t.c_row;
   T* line = t.c;
-  repeat<R>([&](auto) __attribute__((always_inline)) {
-    repeat<V>([&](auto j) __attribute__((always_inline)) { prefetch_for_writing(line + j * kL); });
+  SATIN_UNROLL
+  for (int i = 0; i < R; ++i) {
+    SATIN_UNROLL
+    for (int j = 0; j < V; ++j) prefetch_for_writing(line + j * kL);
     line += c_row;
     asm("" : "+r"(line));  // no address per row, kept on the stack until the sums are done
-  });
+  }
   constexpr int kAhead = 8;  // rows of b, which may come from the L2 cache
   constexpr int kUnroll =
       V == 1 ? 2 : 1;  // a narrow tile is short of instructions, not of products
@@ -90,8 +92,8 @@ void run_tile(const Tile<T>& t) {
       int64_t k = t.len;
       for (; k >= kUnroll; k -= kUnroll) {
         prefetch(ahead);
-        repeat<V>([&](auto j)
-                      __attribute__((always_inline)) { prefetch_near(b + kAhead * b_k + j * kL); });
+        SATIN_UNROLL
+        for (int j = 0; j < V; ++j) prefetch_near(b + kAhead * b_k + j * kL);
         ahead += ahead_step;
         steps<kUnroll, T, R, V>(sum, a, b, b_k);
       }
@@ -102,23 +104,25 @@ void run_tile(const Tile<T>& t) {
   if (t.cols == V * kL) {
     T* c = t.c;
     if (t.add) {
-      repeat<R>([&](auto i) __attribute__((always_inline)) {
-        repeat<V>([&](auto j) __attribute__((always_inline)) {
-          store(c + j * kL, load(c + j * kL) + sum[i][j]);
-        });
-        c += c_row;
-      });
+      SATIN_UNROLL
+      for (int i = 0; i < R; ++i, c += c_row) {
+        SATIN_UNROLL
+        for (int j = 0; j < V; ++j) store(c + j * kL, load(c + j * kL) + sum[i][j]);
+      }
     } else {
-      repeat<R>([&](auto i) __attribute__((always_inline)) {
-        repeat<V>([&](auto j) __attribute__((always_inline)) { store(c + j * kL, sum[i][j]); });
-        c += c_row;
-      });
+      SATIN_UNROLL
+      for (int i = 0; i < R; ++i, c += c_row) {
+        SATIN_UNROLL
+        for (int j = 0; j < V; ++j) store(c + j * kL, sum[i][j]);
+      }
     }
   } else {
     alignas(64) T row[R][V * kL];
-    repeat<R>([&](auto i) __attribute__((always_inline)) {
-      repeat<V>([&](auto j) __attribute__((always_inline)) { store(row[i] + j * kL, sum[i][j]); });
-    });
+    SATIN_UNROLL
+    for (int i = 0; i < R; ++i) {
+      SATIN_UNROLL
+      for (int j = 0; j < V; ++j) store(row[i] + j * kL, sum[i][j]);
+    }
     for (int i = 0; i < R; ++i) {
       T* c = t.c + i * t.c_row;
       for (int j = 0; j < t.cols; ++j) c[j] = t.add ? c[j] + row[i][j] : row[i][j];
@@ -171,13 +175,12 @@ void pack_panel(T* to, const T* b, int64_t b_k, int64_t b_col, int64_t len, int 
     for (; done + kL <= len; done += kL)
       for (int j0 = 0; j0 < width; j0 += kL) {
         Vec<T> square[kL];
-        repeat<kL>([&](auto j) __attribute__((always_inline)) {
+        SATIN_UNROLL
+        for (int j = 0; j < kL; ++j)
           square[j] = j0 + j < cols ? load(b + done + (j0 + j) * b_col) : Vec<T>{};
-        });
         transpose<T>(square);
-        repeat<kL>([&](auto k) __attribute__((always_inline)) {
-          store(to + (done + k) * width + j0, square[k]);
-        });
+        SATIN_UNROLL
+        for (int k = 0; k < kL; ++k) store(to + (done + k) * width + j0, square[k]);
       }
   }
   for (int64_t k = done; k < len; ++k) {

@@ -7,6 +7,12 @@
 #include <utility>
 
 #define SATIN_INLINE inline __attribute__((always_inline))
+/// Before a loop with a constant number of turns: it becomes that many copies of its body.
+#if defined(__clang__)
+#define SATIN_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define SATIN_UNROLL _Pragma("GCC unroll 64")
+#endif
 
 namespace satin::cpu::SATIN_ISA {
 
@@ -74,15 +80,6 @@ SATIN_INLINE void fma(Vec<double>& acc, Vec<double> a, Vec<double> b) {
 #endif
 }
 
-/// f(0), f(1) ... f(N - 1) with the index a compile-time constant: repetition, never a loop.
-template <int N, class F>
-SATIN_INLINE void repeat(F f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<int, I>{}), ...);
-  }
-  (std::make_integer_sequence<int, N>{});
-}
-
 /// Brings the cache line of p into L2, or all the way into L1.
 SATIN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 SATIN_INLINE void prefetch_near(const void* p) { __builtin_prefetch(p, 0, 3); }
@@ -106,11 +103,13 @@ SATIN_INLINE void transpose(Vec<T> (&v)[kLanes<T>]) {
   constexpr std::make_integer_sequence<int, kN> kAll{};
   for (int stage = 1; stage < kN; stage *= 2) {
     Vec<T> w[kN];
-    repeat<kN / 2>([&](auto i) __attribute__((always_inline)) {
+    SATIN_UNROLL
+    for (int i = 0; i < kN / 2; ++i) {
       w[2 * i] = zip_lower(v[i], v[i + kN / 2], kAll);
       w[2 * i + 1] = zip_upper(v[i], v[i + kN / 2], kAll);
-    });
-    repeat<kN>([&](auto i) __attribute__((always_inline)) { v[i] = w[i]; });
+    }
+    SATIN_UNROLL
+    for (int i = 0; i < kN; ++i) v[i] = w[i];
   }
 }
 

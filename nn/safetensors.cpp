@@ -17,7 +17,7 @@ namespace satin {
 namespace {
 
 // The parser holds the header up to eight times (tokens, messages), which must stay under 64 MiB.
-constexpr uint64_t kLargestHeader = 8 << 20;
+constexpr uint64_t kLargestJson = 8 << 20;
 constexpr uint64_t kLargestShape = uint64_t{1} << 59;  // what Shape takes
 
 constexpr std::string_view kMetadata = "__metadata__";
@@ -27,7 +27,7 @@ struct TypeName {
   DType dtype;
 };
 // Widest first, the order of the data in a written file.
-constexpr std::array<TypeName, 4> kTypes = {
+constexpr std::array<TypeName, 4> kJsonTypes = {
     {{"F64", DType::f64}, {"F32", DType::f32}, {"BF16", DType::bf16}, {"F16", DType::f16}}};
 
 // --- reading -----------------------------------------------------------------------------------
@@ -119,9 +119,9 @@ class HeaderEvents {
       out_.metadata.back().value = std::move(text);
       place_ = Place::metadata;
     } else if (place_ == Place::dtype) {
-      const auto type = std::find_if(kTypes.begin(), kTypes.end(),
+      const auto type = std::find_if(kJsonTypes.begin(), kJsonTypes.end(),
                                      [&](const TypeName& t) { return t.name == text; });
-      if (type == kTypes.end())
+      if (type == kJsonTypes.end())
         fail(cat(who(), " is of dtype ", in_quotes(text), ", not F64, F32, BF16 or F16"),
              "convert it to one of those");
       out_.tensors.back().dtype = type->dtype;
@@ -298,7 +298,7 @@ class HeaderEvents {
   std::array<uint64_t, kMaxRank> shape_{};
 };
 
-struct Header {
+struct JsonHeader {
   TensorFile file;
   std::vector<Extent> extents;  // absolute, of file.tensors
   std::vector<size_t> by_offset;
@@ -318,8 +318,8 @@ std::string read_header_text(ByteReader& in) {
     in.fail(0, cat("the header should have ", length, " bytes, ", in.size() - 8, " are left"),
             zip ? "this looks like a PyTorch checkpoint, convert it to safetensors" : "");
   }
-  if (length > kLargestHeader)
-    in.fail(0, cat("a header of ", length, " bytes, the limit is ", kLargestHeader),
+  if (length > kLargestJson)
+    in.fail(0, cat("a header of ", length, " bytes, the limit is ", kLargestJson),
             "this is no model for it");
   std::string text = in.get_text(length, "the header");
   // The parser would skip a BOM and leading space, and take a NUL for the end.
@@ -334,7 +334,9 @@ std::string read_header_text(ByteReader& in) {
   return text;
 }
 
-void check_layout(const ByteReader& in, Header& header, const std::vector<uint64_t>& tensor_at) {
+void check_layout(const ByteReader& in,
+                  JsonHeader& header,
+                  const std::vector<uint64_t>& tensor_at) {
   std::vector<size_t>& order = header.by_offset;
   order.resize(header.extents.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -363,8 +365,8 @@ void check_layout(const ByteReader& in, Header& header, const std::vector<uint64
     in.fail(data + reached, cat(in.left() - reached, " bytes follow the last tensor"));
 }
 
-Header read_header(ByteReader& in) {
-  Header header;
+JsonHeader read_header(ByteReader& in) {
+  JsonHeader header;
   header.file.file = in.file();
   header.file.format = "safetensors";
   HeaderEvents events(in, header.file);
@@ -396,7 +398,7 @@ Header read_header(ByteReader& in) {
 }  // namespace
 
 TensorFile read_safetensors(ByteReader& in, const HeaderCheck& check) {
-  Header header = read_header(in);
+  JsonHeader header = read_header(in);
   if (check) check(header.file);
   for (const size_t i : header.by_offset) {
     StoredTensor& t = header.file.tensors[i];
@@ -424,7 +426,7 @@ TensorFile read_safetensors_header(const std::string& path) {
 
 std::vector<uint8_t> serialize_safetensors(const TensorFile& file) {
   const auto rank_of = [](DType dtype) {
-    return std::find_if(kTypes.begin(), kTypes.end(),
+    return std::find_if(kJsonTypes.begin(), kJsonTypes.end(),
                         [&](const TypeName& t) { return t.dtype == dtype; });
   };
   std::vector<const StoredTensor*> order;

@@ -37,10 +37,6 @@ struct EvalArguments {
   uint64_t max = 0;
 };
 
-struct Scores {
-  double psnr = 0, ssim = 0;
-};
-
 struct Scored {
   std::string name;
   Scores scores;

@@ -24,4 +24,9 @@ double psnr(const Image& a, const Image& b);
 /// errors: std::invalid_argument if the sizes differ or a picture is empty
 double ssim(const Image& a, const Image& b);
 
+/// Of one picture, or means over several.
+struct Scores {
+  double psnr = 0, ssim = 0;
+};
+
 }  // namespace mgpnet

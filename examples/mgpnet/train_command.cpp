@@ -99,9 +99,6 @@ class Log {
 };
 
 /// Mean PSNR and SSIM of the present weights over the validation pairs.
-struct Scores {
-  double psnr = 0, ssim = 0;
-};
 Scores validate(const Trainer& trainer,
                 const std::vector<PairFiles>& pairs,
                 const Globals& globals) {

@@ -20,8 +20,7 @@
 using namespace satin;
 using namespace satin::testing;
 
-TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order of threads" *
-          kWatches) {
+TEST_CASE("cuda_sim: a missing barrier is a race in shared memory, in any order of threads") {
   Buffer<float> in(200), out(200);
   in.fill(1);
   for (uint64_t seed = 1; seed <= 20; ++seed) {
@@ -55,7 +54,7 @@ TEST_CASE("cuda_sim: threads that part at barriers") {
   says(complaint([&] { planted::parted(out.data, true); }), "has ended");
 }
 
-TEST_CASE("cuda_sim: accesses outside of allocations" * kWatches) {
+TEST_CASE("cuda_sim: accesses outside of allocations") {
   for (const int64_t n : {1, 3, 1024, 5000}) {
     Buffer<float> out(n), other(n);
     says(complaint([&] { planted::one_too_many(out.data, n); }), "past the end of device memory");
@@ -72,7 +71,7 @@ TEST_CASE("cuda_sim: accesses outside of allocations" * kWatches) {
   says(complaint([&] { planted::past_shared(out.data); }), "past the end of shared memory");
 }
 
-TEST_CASE("cuda_sim: vector accesses that are not aligned" * kWatches) {
+TEST_CASE("cuda_sim: vector accesses that are not aligned") {
   Buffer<float> in(16), out(1);
   in.fill(1);
   planted::vector_load(out.data, in.data, 4);
@@ -82,7 +81,7 @@ TEST_CASE("cuda_sim: vector accesses that are not aligned" * kWatches) {
   says(complaint([&] { planted::vector_load(out.data, in.data, 16); }), "past the end");
 }
 
-TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp" * kWatches) {
+TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp") {
   Buffer<float> out(64);
   out.fill(0);
   says(complaint([&] { planted::blocks_race(out.data); }), "race");
@@ -125,7 +124,7 @@ TEST_CASE("cuda_sim: shared memory starts as NaN") {
   for (int i = 0; i < 64; ++i) CHECK(std::isnan(out.at(i)));
 }
 
-TEST_CASE("cuda_sim: a kernel that is given memory of the host" * kWatches) {
+TEST_CASE("cuda_sim: a kernel that is given memory of the host") {
   Buffer<float> out(1);
   const std::vector<float> heap = {1};
   const float stack = 1;

@@ -236,7 +236,7 @@ TEST_CASE("mma: operands are rounded to nearest") {
   }
 }
 
-TEST_CASE("mma: what a warp may not do is red" * kWatches) {
+TEST_CASE("mma: what a warp may not do is red") {
   for (const bool bf16 : {true, false}) {
     const Matrices m(bf16 ? 16 : 8, 1);
     Buffer<fragments::Lane> in(lanes_of(m, bf16 ? kBf16 : kTf32, bf16));
@@ -259,7 +259,7 @@ TEST_CASE("mma: what a warp may not do is red" * kWatches) {
        "not rounded to tf32");
 }
 
-TEST_CASE("mma: rows of shared memory become fragments" * kWatches) {
+TEST_CASE("mma: rows of shared memory become fragments") {
   std::vector<uint32_t> x(128);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<uint32_t>(1000 + i);
   Buffer<uint32_t> in(x), out(128);

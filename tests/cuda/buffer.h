@@ -10,9 +10,6 @@
 
 namespace satin::testing {
 
-/// Without the instrumentation (a build for another sanitizer) accesses are not seen.
-inline const auto kWatches = doctest::skip(!SATIN_SIM_WATCHES);
-
 /// Device memory of n elements.
 template <class T>
 struct Buffer {

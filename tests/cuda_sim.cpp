@@ -97,8 +97,7 @@ TEST_CASE("cuda_sim: races between blocks, through vectors, within a warp") {
   CHECK(to.at(1000) == 3);
 }
 
-TEST_CASE("cuda_sim: asynchronous copies, not waited for, read too early, badly aligned" *
-          kWatches) {
+TEST_CASE("cuda_sim: asynchronous copies, not waited for, read too early, badly aligned") {
   using planted::Slip;
   Buffer<float> in(64), out(32);
   std::vector<float> values(64);

@@ -354,13 +354,15 @@ double largest_difference(const View& x, const View& y) {
   return worst == 0 ? 0 : worst / largest;
 }
 
-/// Rounding grows with the square root of the number of terms in a sum.
+/// Rounding grows with the square root of the number of terms in a sum.  An output of a layer norm
+/// or a softmax comes from sums over its row, which is as many terms.
 double bar_of(const Node& node) {
   int64_t in = 1, out = 1;
   for (const Tensor& x : node.inputs) in = std::max(in, x.size());
   for (const Desc& y : node.outputs) out = std::max(out, y.shape.size());
-  const double terms =
-      static_cast<double>(std::max(in, cost_of(node).macs)) / static_cast<double>(out);
+  double terms = static_cast<double>(std::max(in, cost_of(node).macs)) / static_cast<double>(out);
+  if (node.op == Op::layer_norm || node.op == Op::layer_norm_grad || node.op == Op::softmax)
+    terms = std::max(terms, static_cast<double>(node.inputs[0].shape().at(-1)));
   return 16 * 0x1p-24 * std::sqrt(std::max(1.0, terms));
 }
 

@@ -114,6 +114,7 @@ void inspect_ops(const InspectOptions& options, const Globals& globals) {
       program.run(exec_of(globals, pool, &check));
     }
     times.store_medians(report.rows);
+    report.timed = true;
   }
   print(options.json ? ops_json(report, workload.options).dump(2) + "\n" : ops_text(report));
 }

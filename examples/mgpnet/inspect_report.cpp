@@ -181,16 +181,17 @@ double gflops_of(int64_t macs, double seconds) {
   return seconds > 0 ? 2e-9 * static_cast<double>(macs) / seconds : 0;
 }
 
-/// The columns that parts and operations share.
-std::string numbers(int64_t parameters, int64_t macs, int64_t bytes, double seconds, double peak) {
+/// The columns that parts and operations share.  The peak is known of the CPU only.
+std::string numbers(
+    int64_t parameters, int64_t macs, int64_t bytes, double seconds, const OpsReport& report) {
   std::string text =
       fmt::format("{:>10} {:>10.3f} {:>9.2f}", grouped(parameters), mega(macs), mega(bytes));
-  if (peak > 0) {
-    const double gflops = gflops_of(macs, seconds);
-    text += fmt::format(" {:>9.3f}", 1e3 * seconds);
-    text += macs > 0 ? fmt::format(" {:>8.1f} {:>6.1f}", gflops, 100 * gflops / peak)
-                     : fmt::format(" {:>8} {:>6}", "-", "-");
-  }
+  if (!report.timed) return text;
+  const double gflops = gflops_of(macs, seconds), peak = report.peak_gflops;
+  text += fmt::format(" {:>9.3f}", 1e3 * seconds);
+  text += macs > 0 ? fmt::format(" {:>8.1f}", gflops) : fmt::format(" {:>8}", "-");
+  text += macs > 0 && peak > 0 ? fmt::format(" {:>6.1f}", 100 * gflops / peak)
+                               : fmt::format(" {:>6}", "-");
   return text;
 }
 
@@ -212,11 +213,11 @@ Json ops_json(const OpsReport& report, const WorkloadOptions& options) {
                {"parameters", row.parameters},
                {"macs", row.cost.macs},
                {"bytes", row.cost.bytes}};
-    if (report.peak_gflops > 0) {
+    if (report.timed) {
       const double gflops = gflops_of(row.cost.macs, row.seconds);
       op["ms"] = 1e3 * row.seconds;
       op["gflops"] = gflops;
-      op["peak_share"] = gflops / report.peak_gflops;
+      if (report.peak_gflops > 0) op["peak_share"] = gflops / report.peak_gflops;
     }
     seconds += row.seconds;
     ops.push_back(op);
@@ -229,41 +230,41 @@ Json ops_json(const OpsReport& report, const WorkloadOptions& options) {
                {"planned_bytes", report.arena_bytes + report.persistent_bytes},
                {"arena_bytes", report.arena_bytes},
                {"persistent_bytes", report.persistent_bytes}};
-  if (report.peak_gflops > 0) {
+  if (report.timed) {
     json["ms"] = 1e3 * seconds;
     json["gflops"] = gflops_of(report.total.macs, seconds);
-    json["peak_gflops"] = report.peak_gflops;
+    if (report.peak_gflops > 0) json["peak_gflops"] = report.peak_gflops;
   }
   json["ops"] = ops;
   return json;
 }
 
 std::string ops_text(const OpsReport& report) {
-  const double peak = report.peak_gflops;
   std::string text = fmt::format("{:>10} {:>10} {:>9}", "parameters", "MMAC", "MB moved");
-  if (peak > 0) text += fmt::format(" {:>9} {:>8} {:>6}", "ms", "GFLOP/s", "% peak");
+  if (report.timed) text += fmt::format(" {:>9} {:>8} {:>6}", "ms", "GFLOP/s", "% peak");
   text += report.by_operation ? "  dtype op                 module: inputs -> outputs\n"
                               : "    ops  module\n";
   double seconds = 0;
   for (const OpRow& row : report.rows) {
     seconds += row.seconds;
     if (!report.by_operation) continue;
-    text += numbers(row.parameters, row.cost.macs, row.cost.bytes, row.seconds, peak);
+    text += numbers(row.parameters, row.cost.macs, row.cost.bytes, row.seconds, report);
     text += fmt::format("  {:<5} {:<18} {}: {} -> {}\n", name_of(row.node->outputs.at(0).dtype),
                         name_of(row.node->op), module_of(*row.node), input_shapes_of(*row.node),
                         shapes_of(row.node->outputs));
   }
   if (!report.by_operation)
     for (const Part& part : parts_of(report.rows))
-      text += numbers(part.parameters, part.macs, part.bytes, part.seconds, peak) +
+      text += numbers(part.parameters, part.macs, part.bytes, part.seconds, report) +
               fmt::format("  {:>5}  {}\n", part.operations,
                           part.module.empty() ? "(outside of modules)" : part.module);
   text += fmt::format("{} parameters  {:.3f} GMAC", grouped(report.parameters),
                       1e-3 * mega(report.total.macs));
-  if (peak > 0) {
-    const double gflops = gflops_of(report.total.macs, seconds);
-    text += fmt::format("  {:.2f} ms  {:.1f} GFLOP/s  {:.1f} % of the {:.1f} GFLOP/s measured",
-                        1e3 * seconds, gflops, 100 * gflops / peak, peak);
+  if (report.timed) {
+    const double gflops = gflops_of(report.total.macs, seconds), peak = report.peak_gflops;
+    text += fmt::format("  {:.2f} ms  {:.1f} GFLOP/s", 1e3 * seconds, gflops);
+    if (peak > 0)
+      text += fmt::format("  {:.1f} % of the {:.1f} GFLOP/s measured", 100 * gflops / peak, peak);
   }
   text += fmt::format(
       "\nplanned peak memory {} ({} bytes): {} of values, {} of parameters and constants\n",

@@ -30,7 +30,8 @@ struct OpsReport {
   int64_t parameters = 0;  ///< of the network
   satin::Cost total;       ///< of the graph
   int64_t arena_bytes = 0, persistent_bytes = 0;
-  double peak_gflops = 0;     ///< 0: nothing was timed
+  double peak_gflops = 0;     ///< of the CPU; 0: not known of this device
+  bool timed = false;         ///< otherwise rows have no seconds
   bool by_operation = false;  ///< otherwise one row per part of the network
 };
 nlohmann::ordered_json ops_json(const OpsReport& report, const WorkloadOptions& options);

@@ -13,6 +13,7 @@
 #include "tensor/program.h"
 #include "tensor/unary.h"
 #include "tests/complaint.h"
+#include "tests/cuda/device.h"
 
 using namespace satin;
 using namespace satin::testing;
@@ -36,25 +37,13 @@ struct Small {
   }
 };
 
-/// Passes all on to the simulated device, and fails at one operation as a device would.
-class Failing final : public Backend {
+/// Fails at one operation as a device would.
+class Failing final : public SimulatedDevice {
  public:
-  std::string_view name() const override { return device_.name(); }
-  bool has(Op op) const override { return device_.has(op); }
-  int64_t scratch(const Call& call) const override { return device_.scratch(call); }
-  Packing packing(const Call& call) const override { return device_.packing(call); }
   void run(const Call& call) const override {
     if (call.op == Op::matmul) throw DeviceError("kernel product: an illegal address");
-    device_.run(call);
+    SimulatedDevice::run(call);
   }
-  bool on_host() const override { return false; }
-  void* allocate(int64_t bytes) const override { return device_.allocate(bytes); }
-  void release(void* memory) const override { device_.release(memory); }
-  void write(void* to, const void* from, int64_t n) const override { device_.write(to, from, n); }
-  void read(void* to, const void* from, int64_t n) const override { device_.read(to, from, n); }
-
- private:
-  const Backend& device_ = cuda::backend();
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 // --device: which errors name what is missing, and the program's own code on the simulated GPU,
 // whose memory the host cannot touch.
+#include "tests/cuda/device.h"
+
 #include <cstdlib>
 #include <filesystem>
 
@@ -116,29 +118,19 @@ TEST_CASE("device: a training in tf32 multiplies in tf32, and only there") {
 namespace {
 
 /// The simulated GPU, which takes one operation for another, or fails at it.
-class Wrong final : public satin::Backend {
+class Wrong final : public satin::testing::SimulatedDevice {
  public:
   explicit Wrong(bool fails) : fails_(fails) {}
-  std::string_view name() const override { return device_.name(); }
-  bool has(satin::Op op) const override { return device_.has(op); }
-  int64_t scratch(const satin::Call& call) const override { return device_.scratch(call); }
-  satin::Packing packing(const satin::Call& call) const override { return device_.packing(call); }
   void run(const satin::Call& call) const override {
     satin::Call taken = call;
     if (call.op == satin::Op::gelu) {
       if (fails_) throw satin::DeviceError("kernel unary: an illegal address");
       taken.op = satin::Op::silu;
     }
-    device_.run(taken);
+    SimulatedDevice::run(taken);
   }
-  bool on_host() const override { return false; }
-  void* allocate(int64_t bytes) const override { return device_.allocate(bytes); }
-  void release(void* memory) const override { device_.release(memory); }
-  void write(void* to, const void* from, int64_t n) const override { device_.write(to, from, n); }
-  void read(void* to, const void* from, int64_t n) const override { device_.read(to, from, n); }
 
  private:
-  const satin::Backend& device_ = satin::cuda::backend();
   bool fails_;
 };
 

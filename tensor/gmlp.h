@@ -34,8 +34,10 @@ struct GmlpWeights {
 Tensor gmlp(const Tensor& x, const GmlpWeights& w, GmlpAttrs attrs);
 
 /// {dx, dw} of gmlp: dw holds the cotangents of all weights, flat, one behind the other in the
-/// order of the struct x, dy: [N, H, W, C]; f32, f64 gradient: by its composition, the derivative
-/// of gmlp's (so second order works) errors: those of gmlp; dy not of the shape of x
+/// order of the struct
+/// x, dy: [N, H, W, C]; f32, f64
+/// gradient: by its composition, the derivative of gmlp's (so second order works)
+/// errors: those of gmlp; dy not of the shape of x
 Tensors gmlp_grad(const Tensor& x, const GmlpWeights& w, const Tensor& dy, GmlpAttrs attrs);
 
 /// [N, H, W, C] -> [groups, size * size, C], and back.  Index arithmetic only.

@@ -81,7 +81,7 @@ Tensors hoist_constants(const Tensors& outputs,
 std::string structure_of(const Tensor& t) {
   const Node& node = t.node();
   std::string key = cat(t.output(), ":");
-  if (node.op == Op::leaf) return key + cat(static_cast<const void*>(&node), ";");
+  if (node.op == Op::leaf) return key + cat(reinterpret_cast<uintptr_t>(&node), ";");
   key += cat(static_cast<int>(node.op), node.packed ? "p" : "", static_cast<int>(node.precision),
              node.outputs[0].shape, node.outputs[0].dtype);
   key.append(reinterpret_cast<const char*>(&node.attrs), sizeof node.attrs);

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <ostream>
+#include <iosfwd>
 #include <string_view>
 
 namespace satin {
@@ -18,7 +18,7 @@ constexpr std::string_view name_of(DType t) {
   return kNames[static_cast<int>(t)];
 }
 
-inline std::ostream& operator<<(std::ostream& out, DType t) { return out << name_of(t); }
+std::ostream& operator<<(std::ostream& out, DType t);
 
 // Storage types are their bits; the conversions round to nearest even and keep NaN a NaN.  Kernels
 // of every instruction set and of CUDA use them: always inlined, so that no code is shared between

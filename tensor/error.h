@@ -2,9 +2,10 @@
 // builds its sentences.
 #pragma once
 
-#include <sstream>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace satin {
 
@@ -27,12 +28,45 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
+/// One argument of cat(), as text.  Its constructors are functions, not templates: hundreds of
+/// sentences come out of cat(), and each would be a new function to compile otherwise.
+class Part {
+ public:
+  Part(std::string_view text) : text_(text) {}
+  Part(const char* text) : text_(text) {}
+  Part(const std::string& text) : text_(text) {}
+  Part(char c) : digits_{c}, text_(digits_, 1) {}
+  Part(int x) : Part(static_cast<long long>(x)) {}
+  Part(long x) : Part(static_cast<long long>(x)) {}
+  Part(long long x);
+  Part(unsigned x) : Part(static_cast<unsigned long long>(x)) {}
+  Part(unsigned long x) : Part(static_cast<unsigned long long>(x)) {}
+  Part(unsigned long long x);
+  Part(double x);  ///< six digits, as %g
+  /// Types with names, such as Op and DType, and values with a text_of, such as Shape.
+  template <class T>
+  requires requires(const T& x) { name_of(x); }
+  Part(const T& x) : text_(name_of(x)) {}
+  template <class T>
+  requires requires(const T& x) { text_of(x); }
+  Part(const T& x) : owned_(text_of(x)), text_(owned_) {}
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+
+  std::string_view text() const { return text_; }
+
+ private:
+  char digits_[32] = {};
+  std::string owned_;
+  std::string_view text_;
+};
+
+std::string joined(std::initializer_list<Part> parts);
+
 /// The arguments printed one after the other: cat("x has ", 3, " channels").
 template <class... Args>
 std::string cat(const Args&... args) {
-  std::ostringstream out;
-  (out << ... << args);
-  return out.str();
+  return joined({Part(args)...});
 }
 
 }  // namespace satin

@@ -1,6 +1,7 @@
 #include "tensor/op.h"
 
 #include <array>
+#include <ostream>
 
 namespace satin {
 namespace {
@@ -36,5 +37,7 @@ constexpr OpInfo kLeaf = {
 const OpInfo& info(Op op) { return op == Op::leaf ? kLeaf : kOps[static_cast<int>(op)]; }
 std::string_view name_of(Op op) { return info(op).name; }
 std::span<const OpInfo> all_ops() { return kOps; }
+
+std::ostream& operator<<(std::ostream& out, Op op) { return out << name_of(op); }
 
 }  // namespace satin

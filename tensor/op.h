@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <ostream>
+#include <iosfwd>
 #include <span>
 #include <string_view>
 
@@ -48,6 +48,6 @@ std::string_view name_of(Op op);
 /// Whether processes meet in it: never computed twice, nor apart from the run.
 constexpr bool is_collective(Op op) { return op == Op::all_reduce; }
 std::span<const OpInfo> all_ops();
-inline std::ostream& operator<<(std::ostream& out, Op op) { return out << name_of(op); }
+std::ostream& operator<<(std::ostream& out, Op op);
 
 }  // namespace satin

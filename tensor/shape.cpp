@@ -1,6 +1,7 @@
 #include "tensor/shape.h"
 
 #include <algorithm>
+#include <ostream>
 
 #include "tensor/error.h"
 
@@ -44,11 +45,13 @@ std::array<int64_t, kMaxRank> Shape::strides() const {
   return strides;
 }
 
-std::ostream& operator<<(std::ostream& out, const Shape& s) {
-  out << '[';
-  for (int i = 0; i < s.rank_; ++i) out << (i ? "," : "") << s.extents_[i];
-  return out << ']';
+std::string text_of(const Shape& s) {
+  std::string text = "[";
+  for (int i = 0; i < s.rank(); ++i) text += cat(i ? "," : "", s[i]);
+  return text + ']';
 }
+
+std::ostream& operator<<(std::ostream& out, const Shape& s) { return out << text_of(s); }
 
 int normalize_axis(int i, int rank, const char* what) {
   if (i < -rank || i >= rank)

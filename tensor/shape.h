@@ -4,8 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
-#include <ostream>
+#include <iosfwd>
 #include <span>
+#include <string>
 
 namespace satin {
 
@@ -36,12 +37,14 @@ class Shape {
   std::array<int64_t, kMaxRank> strides() const;
 
   friend bool operator==(const Shape& a, const Shape& b) = default;
-  friend std::ostream& operator<<(std::ostream& out, const Shape& s);  ///< [8,128,128,3]
 
  private:
   std::array<int64_t, kMaxRank> extents_{};
   int rank_ = 0;
 };
+
+std::string text_of(const Shape& s);  ///< [8,128,128,3]
+std::ostream& operator<<(std::ostream& out, const Shape& s);
 
 /// i in [0, rank) for i in [-rank, rank); throws Error naming `what` otherwise.
 int normalize_axis(int i, int rank, const char* what);

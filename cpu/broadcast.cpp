@@ -119,8 +119,11 @@ constexpr int64_t kFew = 32;     // terms summed one after the other
 template <class T, int B>
 SATIN_INLINE void add_rows(const T* x, Walker walker, int64_t terms, T* sum) {
   Vec<T> acc[B] = {};
-  for (int64_t i = 0; i < terms; ++i, walker.next())
+  for (int64_t i = 0; i < terms; ++i, walker.next()) {
+    SATIN_UNROLL
     for (int b = 0; b < B; ++b) acc[b] += load(x + walker.offset + b * kLanes<T>);
+  }
+  SATIN_UNROLL
   for (int b = 0; b < B; ++b) store(sum + b * kLanes<T>, acc[b]);
 }
 

@@ -21,7 +21,7 @@ struct Image {
 
 constexpr size_t kMostImages = 16;
 
-struct Problem {
+struct ConcatProblem {
   int64_t n, h, w, cout, channels;
   size_t images;
   Image image[kMostImages];
@@ -32,8 +32,8 @@ struct Problem {
 
 /// More images than kMostImages run as the loops say.
 template <class T>
-Problem problem_of(const Call& call) {
-  Problem p{};
+ConcatProblem problem_of(const Call& call) {
+  ConcatProblem p{};
   const Shape& y = call.out[0].shape;
   p.n = y[0], p.h = y[1], p.w = y[2], p.cout = y[3];
   p.images = call.in.size() - 2;
@@ -87,7 +87,7 @@ void plain_concat_linear(const Call& call) {
 
 template <class T>
 struct Rows {
-  const Problem& p;
+  const ConcatProblem& p;
   const T* packed;  ///< panels of W: all its rows, columns in vectors of a tile's width
   const T* bias;
 
@@ -143,7 +143,7 @@ void pack(const T* w, int64_t channels, int64_t cout, T* to) {
 
 template <class T>
 void fast_concat_linear(const Call& call) {
-  const Problem p = problem_of<T>(call);
+  const ConcatProblem p = problem_of<T>(call);
   T* scratch = static_cast<T*>(call.scratch);
   if (!call.packed) pack(call.in[p.images].as<T>(), p.channels, p.cout, scratch);
   const T* packed = call.packed ? call.packed->as<T>() : scratch;

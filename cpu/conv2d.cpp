@@ -18,7 +18,7 @@ namespace satin::cpu::SATIN_ISA {
 namespace {
 
 /// The shapes of the triple.
-struct Problem {
+struct ConvProblem {
   int64_t n, h, w, cin, oh, ow, cout, kh, kw;
   int64_t stride, pad, dilation, groups;
 
@@ -26,9 +26,9 @@ struct Problem {
   int64_t group_out() const { return cout / groups; }
 };
 
-Problem problem_of(const Call& call) {
+ConvProblem problem_of(const Call& call) {
   const auto a = call.as<Conv2dAttrs>();
-  Problem p{};
+  ConvProblem p{};
   p.n = a.input[0], p.h = a.input[1], p.w = a.input[2], p.cin = a.input[3];
   p.kh = a.kernel[0], p.kw = a.kernel[1], p.cout = a.kernel[3];
   p.stride = a.stride, p.pad = a.pad, p.dilation = a.dilation, p.groups = a.groups;
@@ -39,7 +39,7 @@ Problem problem_of(const Call& call) {
 
 /// f(x, w, y) with the flat indices of all triples that meet in y[y] += x[x] * w[w].
 template <class F>
-void every_product(const Problem& p, F f) {
+void every_product(const ConvProblem& p, F f) {
   const int64_t ci_n = p.group_in(), co_n = p.group_out();
   for (int64_t n = 0; n < p.n; ++n)
     for (int64_t oh = 0; oh < p.oh; ++oh)
@@ -64,7 +64,7 @@ void fill(T* y, int64_t n, const T* pattern, int64_t period) {
 
 template <class T>
 void plain_conv2d(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   const T* x = call.in[0].as<T>();
   const T* w = call.in[1].as<T>();
   T* y = call.out[0].as<T>();
@@ -92,20 +92,20 @@ void plain_weight_grad(const Call& call) {
 
 // --- the fast way: forward, and the gradient in x ------------------------------------------
 
-bool fits_winograd(const Problem& p) {
+bool fits_winograd(const ConvProblem& p) {
   return p.kh == 3 && p.kw == 3 && p.stride == 1 && p.dilation == 1 && p.groups == 1;
 }
 
-WinogradPass winograd_forward(const Problem& p) {
+WinogradPass winograd_forward(const ConvProblem& p) {
   return {p.n, p.h, p.w, p.cin, p.oh, p.ow, p.cout, -p.pad};
 }
 
 /// A convolution of dy with the weights turned.
-WinogradPass winograd_grad(const Problem& p) {
+WinogradPass winograd_grad(const ConvProblem& p) {
   return {p.n, p.oh, p.ow, p.cout, p.h, p.w, p.cin, p.pad - 2};
 }
 
-Pass forward_pass(const Problem& p) {
+Pass forward_pass(const ConvProblem& p) {
   Pass pass{};
   pass.images = p.n, pass.groups = p.groups, pass.cin = p.group_in(), pass.cout = p.group_out();
   pass.rows = {p.oh, p.h, p.stride, -p.pad, p.dilation, p.kh};
@@ -133,7 +133,7 @@ struct Phase {
 
   /// Pixels i with (i + pad) mod stride = phase meet the outputs o = (i + pad - k * dilation) /
   /// stride.
-  static Phase of(int64_t phase, int64_t in, int64_t out, int64_t taps, const Problem& p) {
+  static Phase of(int64_t phase, int64_t in, int64_t out, int64_t taps, const ConvProblem& p) {
     int64_t a = p.stride, b = p.dilation;
     while (b) {
       const int64_t rest = a % b;
@@ -155,7 +155,7 @@ struct Phase {
   }
 };
 
-Pass grad_pass(const Problem& p, const Phase& row, const Phase& col) {
+Pass grad_pass(const ConvProblem& p, const Phase& row, const Phase& col) {
   Pass pass{};
   pass.images = p.n, pass.groups = p.groups, pass.cin = p.group_out(), pass.cout = p.group_in();
   pass.rows = row.axis, pass.cols = col.axis;
@@ -168,7 +168,7 @@ Pass grad_pass(const Problem& p, const Phase& row, const Phase& col) {
 
 /// f(pass, row phase, column phase) for every phase that has pixels.
 template <class F>
-void every_phase(const Problem& p, F f) {
+void every_phase(const ConvProblem& p, F f) {
   for (int64_t i = 0; i < min_of(p.stride, p.h); ++i)
     for (int64_t j = 0; j < min_of(p.stride, p.w); ++j) {
       const Phase row = Phase::of((i + p.pad) % p.stride, p.h, p.oh, p.kh, p);
@@ -181,12 +181,12 @@ void every_phase(const Problem& p, F f) {
 enum class Way : int { direct, winograd, few };
 
 template <class T>
-FewOutputs<T> few_outputs(const Problem& p) {
+FewOutputs<T> few_outputs(const ConvProblem& p) {
   return {p.n, p.h, p.w, p.cin, p.oh, p.ow, p.cout, p.kh, p.kw, p.pad};
 }
 
 template <class T>
-Way way_of(const Problem& p) {
+Way way_of(const ConvProblem& p) {
   if (p.groups == 1 && p.stride == 1 && p.dilation == 1 && few_outputs<T>(p).pays())
     return Way::few;
   return fits_winograd(p) && winograd_forward(p).pays<T>() ? Way::winograd : Way::direct;
@@ -194,14 +194,14 @@ Way way_of(const Problem& p) {
 
 /// Packed weights depend on the way, channels, groups and taps alone.
 template <class T>
-int64_t packed_size(const Problem& p, Way way) {
+int64_t packed_size(const ConvProblem& p, Way way) {
   return way == Way::few        ? few_outputs<T>(p).packed_size()
          : way == Way::winograd ? Winograd<T>::of(p.cin, p.cout).weights_size()
                                 : forward_pass(p).packed_size<T>();
 }
 
 template <class T>
-void pack(const Call& call, const Problem& p, Way way, const T* w, T* to) {
+void pack(const Call& call, const ConvProblem& p, Way way, const T* w, T* to) {
   const Weights at{
       0, p.kw * p.group_in() * p.cout, p.group_in() * p.cout, p.cout, 1, p.group_out()};
   if (way == Way::few)
@@ -214,7 +214,7 @@ void pack(const Call& call, const Problem& p, Way way, const T* w, T* to) {
 
 template <class T>
 void fast_conv2d(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   const Way way = way_of<T>(p);
   const T* x = call.in[0].as<T>();
   const T* bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
@@ -235,7 +235,7 @@ void fast_conv2d(const Call& call) {
 }
 
 template <class T>
-int64_t fast_scratch(const Problem& p, bool packed) {
+int64_t fast_scratch(const ConvProblem& p, bool packed) {
   const Way way = way_of<T>(p);
   return (packed ? 0 : packed_size<T>(p, way)) + (way == Way::few ? few_outputs<T>(p).scratch()
                                                   : way == Way::winograd
@@ -245,7 +245,7 @@ int64_t fast_scratch(const Problem& p, bool packed) {
 
 template <class T>
 void fast_input_grad(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   const int64_t tap_col = p.group_in() * p.cout, tap_row = p.kw * tap_col;
   const T *dy = call.in[0].as<T>(), *w = call.in[1].as<T>();
   T* scratch = static_cast<T*>(call.scratch);
@@ -279,7 +279,7 @@ struct Sums {
 };
 
 template <class T>
-Sums sums_of(const Problem& p) {
+Sums sums_of(const ConvProblem& p) {
   Sums s{};
   s.rows_per_step = max_of(1, min_of(p.oh, kSumPixels / max_of(1, p.ow)));
   s.steps_per_image = ceil_div(p.oh, s.rows_per_step);
@@ -291,13 +291,13 @@ Sums sums_of(const Problem& p) {
 
 /// Columns of dy that do not fill vectors are copied, a step at a time.
 template <class T>
-int64_t tail_size(const Problem& p, const Sums& s) {
+int64_t tail_size(const ConvProblem& p, const Sums& s) {
   return p.group_out() % kLanes<T> ? s.rows_per_step * p.ow * kLanes<T> : 0;
 }
 
 template <class T>
 struct WeightGrad {
-  const Problem p;
+  const ConvProblem p;
   const Sums s;
   const T* x;
   const T* dy;
@@ -376,7 +376,7 @@ struct WeightGrad {
 
 template <class T>
 void fast_weight_grad(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   if (fits_winograd(p) && winograd_forward(p).grad_pays<T>())
     return winograd_weight_grad(call, winograd_forward(p), call.in[0].as<T>(), call.in[1].as<T>(),
                                 call.out[0].as<T>(), static_cast<T*>(call.scratch));
@@ -406,7 +406,7 @@ void conv2d(const Call& call) {
 }
 
 int64_t conv2d_scratch(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
@@ -420,7 +420,7 @@ Packing conv2d_packing(const Call& call) {
   Packing packing{};
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
-    const Problem p = problem_of(call);
+    const ConvProblem p = problem_of(call);
     const Way way = way_of<T>(p);
     if (p.groups > 1 << 20) return;
     packing = {static_cast<int>(way) + 4 * static_cast<int>(p.groups), packed_size<T>(p, way),
@@ -434,7 +434,7 @@ void conv2d_pack(const Call& call) {
     using T = decltype(t);
     const int form = call.as<PackWeightAttrs>().form;
     const Shape& w = call.in[0].shape;
-    Problem p{};
+    ConvProblem p{};
     p.groups = form / 4;
     p.kh = w[0], p.kw = w[1], p.cin = w[2] * p.groups, p.cout = w[3];
     p.stride = p.dilation = 1;
@@ -450,7 +450,7 @@ void conv2d_input_grad(const Call& call) {
 }
 
 int64_t conv2d_input_grad_scratch(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
@@ -475,7 +475,7 @@ void conv2d_weight_grad(const Call& call) {
 }
 
 int64_t conv2d_weight_grad_scratch(const Call& call) {
-  const Problem p = problem_of(call);
+  const ConvProblem p = problem_of(call);
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);

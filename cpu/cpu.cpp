@@ -67,11 +67,8 @@ constexpr std::align_val_t kAlignment{64};
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa,
-             const KernelTable& f32,
-             const KernelTable& f64,
-             const Bf16Table* bf16 = nullptr)
-      : isa_(isa), f32_(f32), f64_(f64), bf16_(bf16) {}
+  CpuBackend(Isa isa, const KernelTable& f32, const Bf16Table* bf16 = nullptr)
+      : isa_(isa), f32_(f32), bf16_(bf16) {}
 
   std::string_view name() const override { return name_of(isa_); }
   int64_t scratch(const Call& call) const override {
@@ -117,7 +114,7 @@ class CpuBackend final : public Backend {
   const Kernel& kernel_of_row(const Call& call) const {
     const auto is_f64 = [](const View& x) { return x.dtype == DType::f64; };
     const bool f64 = std::ranges::any_of(call.in, is_f64) || std::ranges::any_of(call.out, is_f64);
-    return (f64 ? f64_ : f32_)[static_cast<int>(call.op)];
+    return (f64 ? baseline::kKernels : f32_)[static_cast<int>(call.op)];
   }
   /// The loops that state the meaning: the same for every instruction set.
   static const Kernel* plain_kernel(const Call& call) {
@@ -132,8 +129,8 @@ class CpuBackend final : public Backend {
   }
 
   Isa isa_;
-  const KernelTable &f32_, &f64_;  ///< for calls without and with f64 among their values
-  const Bf16Table* bf16_;          ///< null: products in bf16 are in f32
+  const KernelTable& f32_;  ///< for calls without f64 among their values
+  const Bf16Table* bf16_;   ///< null: products in bf16 are in f32
 };
 
 /// Asks Linux for the tiles' registers, which threads have on demand only.
@@ -224,19 +221,17 @@ Isa default_isa() {
 }
 
 const Backend& backend(Isa isa) {
-  const KernelTable* f64 = &baseline::kKernels;
-  static const CpuBackend kBaseline(Isa::baseline, *f64, *f64, &baseline::kBf16Kernels);
+  static const CpuBackend kBaseline(Isa::baseline, baseline::kKernels, &baseline::kBf16Kernels);
 #ifdef SATIN_HAVE_avx2
-  if (processor_has(Isa::avx2)) f64 = &avx2::kKernels;
-  static const CpuBackend kAvx2(Isa::avx2, avx2::kKernels, *f64);
+  static const CpuBackend kAvx2(Isa::avx2, avx2::kKernels);
   if (isa == Isa::avx2) return kAvx2;
 #endif
 #ifdef SATIN_HAVE_avx512
-  static const CpuBackend kAvx512(Isa::avx512, avx512::kKernels, *f64);
+  static const CpuBackend kAvx512(Isa::avx512, avx512::kKernels);
   if (isa == Isa::avx512) return kAvx512;
 #endif
 #ifdef SATIN_HAVE_amx
-  static const CpuBackend kAmx(Isa::amx, avx512::kKernels, *f64, &amx::kBf16Kernels);
+  static const CpuBackend kAmx(Isa::amx, avx512::kKernels, &amx::kBf16Kernels);
   if (isa == Isa::amx) return kAmx;
 #endif
   if (isa != Isa::baseline) throw Error(cat(name_of(isa), " is not compiled into this binary"));

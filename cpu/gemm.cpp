@@ -61,6 +61,20 @@ SATIN_INLINE void steps(Vec<T> (&sum)[R][V], Pointers& a, const T*& b, int64_t b
   a.next(K);
 }
 
+/// The sums of a tile that is narrow or adds, `width` columns side by side, to their place.  Once
+/// for all tiles: in each of them it would be most of what the compiler has to do.
+template <class T>
+[[gnu::noinline]] void write_rows(const Tile<T>& t, const T* rows, int width) {
+  for (int i = 0; i < t.rows; ++i) {
+    T* c = t.c + i * t.c_row;
+    const T* sums = rows + i * width;
+    int j = 0;
+    for (; j + kLanes<T> <= t.cols; j += kLanes<T>)
+      store(c + j, t.add ? load(c + j) + load(sums + j) : load(sums + j));
+    for (; j < t.cols; ++j) c[j] = t.add ? c[j] + sums[j] : sums[j];
+  }
+}
+
 template <class T, int R, int V, template <class, int> class Pointers>
 void run_tile(const Tile<T>& t) {
   constexpr int kL = kLanes<T>;
@@ -101,32 +115,21 @@ void run_tile(const Tile<T>& t) {
         for (; k > 0; --k) steps<1, T, R, V>(sum, a, b, b_k);
     }
   }
-  if (t.cols == V * kL) {
+  if (t.cols == V * kL && !t.add) {
     T* c = t.c;
-    if (t.add) {
+    SATIN_UNROLL
+    for (int i = 0; i < R; ++i, c += c_row) {
       SATIN_UNROLL
-      for (int i = 0; i < R; ++i, c += c_row) {
-        SATIN_UNROLL
-        for (int j = 0; j < V; ++j) store(c + j * kL, load(c + j * kL) + sum[i][j]);
-      }
-    } else {
-      SATIN_UNROLL
-      for (int i = 0; i < R; ++i, c += c_row) {
-        SATIN_UNROLL
-        for (int j = 0; j < V; ++j) store(c + j * kL, sum[i][j]);
-      }
+      for (int j = 0; j < V; ++j) store(c + j * kL, sum[i][j]);
     }
   } else {
-    alignas(64) T row[R][V * kL];
+    alignas(64) T rows[R][V * kL];
     SATIN_UNROLL
     for (int i = 0; i < R; ++i) {
       SATIN_UNROLL
-      for (int j = 0; j < V; ++j) store(row[i] + j * kL, sum[i][j]);
+      for (int j = 0; j < V; ++j) store(rows[i] + j * kL, sum[i][j]);
     }
-    for (int i = 0; i < R; ++i) {
-      T* c = t.c + i * t.c_row;
-      for (int j = 0; j < t.cols; ++j) c[j] = t.add ? c[j] + row[i][j] : row[i][j];
-    }
+    write_rows(t, rows[0], V * kL);
   }
 }
 

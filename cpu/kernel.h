@@ -67,18 +67,15 @@ inline void parallel_workers(const Call& call, int64_t workers, int64_t n, Body 
   });
 }
 
-// What the kernels of each instruction set leave to others (CpuBackend, cpu.cpp), because it would
-// be compiled only to run no faster where it matters: the loops that state an operation's meaning
-// run as baseline's, and f64, which exists to check f32, never on AVX-512.
+// What the kernels of wider instruction sets leave to baseline (CpuBackend, cpu.cpp), because it
+// would be compiled again only to be faster where that matters little: the loops that state an
+// operation's meaning, and f64, which exists to check f32.
 #if defined(__AVX2__)
 #define SATIN_PLAIN 0
+#define SATIN_F64   0
 #else
 #define SATIN_PLAIN 1
-#endif
-#if defined(__AVX512F__)
-#define SATIN_F64 0
-#else
-#define SATIN_F64 1
+#define SATIN_F64   1
 #endif
 
 /// Whether to run the loops that state the meaning.

@@ -67,11 +67,13 @@ SATIN_INLINE Vec<T> sum_across(Vec<T>* v) {
   const auto fold = [&]<int Span>(std::integral_constant<int, Span>)
       __attribute__((always_inline)) {
     I even, odd;
+    SATIN_UNROLL
     for (int i = 0; i < kCount; ++i) {
       const int from = i % Span + i / (2 * Span) * (2 * Span) + (i / Span % 2) * kCount;
       even[i] = from;
       odd[i] = from + Span;
     }
+    SATIN_UNROLL
     for (int i = 0; i < Span; ++i)
       v[i] = shuffled<T>(v[i], v[i + Span], even) + shuffled<T>(v[i], v[i + Span], odd);
   };

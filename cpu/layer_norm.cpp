@@ -30,8 +30,8 @@ Moments<T> moments(const T* x, int64_t c, T eps) {
 }
 
 template <class T>
-struct Problem {
-  explicit Problem(const Call& call)
+struct NormProblem {
+  explicit NormProblem(const Call& call)
       : c(call.in[1].shape[0]),
         rows(call.in[0].shape.size() / c),
         eps(static_cast<T>(call.as<LayerNormAttrs>().eps)),
@@ -43,17 +43,17 @@ struct Problem {
 };
 
 template <class T>
-struct Forward : Problem<T> {
+struct Forward : NormProblem<T> {
   explicit Forward(const Call& call)
-      : Problem<T>(call), beta(call.in[2].as<T>()), y(call.out[0].as<T>()) {}
+      : NormProblem<T>(call), beta(call.in[2].as<T>()), y(call.out[0].as<T>()) {}
   const T* beta;
   T* y;
 };
 
 template <class T>
-struct Backward : Problem<T> {
+struct Backward : NormProblem<T> {
   explicit Backward(const Call& call)
-      : Problem<T>(call), dy(call.in[2].as<T>()), dx(call.out[0].as<T>()) {}
+      : NormProblem<T>(call), dy(call.in[2].as<T>()), dx(call.out[0].as<T>()) {}
   const T* dy;
   T* dx;
 };
@@ -172,11 +172,13 @@ void fast_rows(const Backward<T>& p, int64_t begin, int64_t end, T* dgamma, T* d
       sums_g[r] = sum_g;
       sums_gh[r] = sum_gh;
     }
-    if constexpr (kInRegisters)
+    if constexpr (kInRegisters) {
+      SATIN_UNROLL
       for (int v = 0; v < V; ++v) {
         store(dgamma + v * kStep, load(dgamma + v * kStep) + group_dgamma[v]);
         store(dbeta + v * kStep, load(dbeta + v * kStep) + group_dbeta[v]);
       }
+    }
     store(mean_g, sum_across<T>(sums_g) / static_cast<T>(n));
     store(mean_gh, sum_across<T>(sums_gh) / static_cast<T>(n));
     for (int r = 0; r < count; ++r) {

@@ -66,10 +66,10 @@ void plain_matmul(const Call& call) {
 
 // --- the fast way ---------------------------------------------------------------------------
 
-constexpr int64_t kStep = 256;                  // k per step: a panel of b fits the L1 cache
-constexpr int64_t kBlockRows = 16 * kTileRows;  // rows of a task: with kStep, a fits the L2 cache
+constexpr int64_t kDepth = 256;                 // k per step: a panel of b fits the L1 cache
+constexpr int64_t kBlockRows = 16 * kTileRows;  // rows of a task: with kDepth, a fits the L2 cache
 constexpr int64_t kBlockTiles = 8;              // tiles of columns of a task
-constexpr int64_t kPanelBytes = kStep * kTileVectors * kVectorBytes;
+constexpr int64_t kPanelBytes = kDepth * kTileVectors * kVectorBytes;
 constexpr int64_t kSharedBytes = int64_t{4}
                                  << 20;  // the largest b that is packed once for all tasks
 
@@ -109,8 +109,8 @@ Cut cut(Problem p) {
   if (p.batch == 1) p.sum = false;
   Cut c{};
   c.p = p;
-  c.per_step = p.sum && p.k > 0 && p.k < kStep ? kStep / p.k : 1;
-  c.k_steps = ceil_div(p.k, kStep);
+  c.per_step = p.sum && p.k > 0 && p.k < kDepth ? kDepth / p.k : 1;
+  c.k_steps = ceil_div(p.k, kDepth);
   c.steps = (p.sum ? ceil_div(p.batch, c.per_step) : 1) * c.k_steps;
   c.block_cols = kBlockTiles * kTileCols<T>;
   // Pieces: enough work for 32 threads, at least 4 steps each, no more than 8 MiB.
@@ -145,8 +145,8 @@ struct Product {
   };
   Step step(int64_t s, int64_t g) const {
     const Problem& p = c.p;
-    const int64_t first = p.sum ? s / c.k_steps * c.per_step : g, k0 = s % c.k_steps * kStep;
-    return {first, p.sum ? min_of(c.per_step, p.batch - first) : 1, k0, min_of(kStep, p.k - k0)};
+    const int64_t first = p.sum ? s / c.k_steps * c.per_step : g, k0 = s % c.k_steps * kDepth;
+    return {first, p.sum ? min_of(c.per_step, p.batch - first) : 1, k0, min_of(kDepth, p.k - k0)};
   }
 
   /// Panels lie step by step, in each from left to right.
@@ -262,9 +262,9 @@ int64_t scratch_bytes(const Cut& c, bool packed) {
 template <class T>
 void pack_all(const Call& call, const Problem& p, const T* b, T* packed) {
   const int64_t panels = ceil_div(p.n, kTileCols<T>), row = whole_vectors<T>(p.n);
-  parallel_for(call, ceil_div(p.k, kStep) * panels, [&](int64_t task) {
-    const int64_t k0 = task / panels * kStep, j = task % panels * kTileCols<T>;
-    const int64_t len = min_of(kStep, p.k - k0);
+  parallel_for(call, ceil_div(p.k, kDepth) * panels, [&](int64_t task) {
+    const int64_t k0 = task / panels * kDepth, j = task % panels * kTileCols<T>;
+    const int64_t len = min_of(kDepth, p.k - k0);
     const int cols = static_cast<int>(min_of(kTileCols<T>, p.n - j));
     pack_panel(packed + k0 * row + len * j, b + k0 * p.b_k + j * p.b_col, p.b_k, p.b_col, len, cols,
                whole_vectors<T>(cols));

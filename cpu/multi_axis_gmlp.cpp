@@ -40,28 +40,28 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
     const T* x = w.x + in.take() * c;
     if (w.outer) {
       plain_layer_norm(s.row, x, c, w.eps, w.norm_gamma, w.norm_beta);
-      plain_row(u, s.row, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
+      plain_linear(u, s.row, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
       plain_gelu(u, b);
     } else {
       for (int64_t j = 0; j < b; ++j) u[j] = x[j];
     }
     plain_layer_norm(s.row, u, b, w.eps, w.gmlp_gamma, w.gmlp_beta);
-    plain_row(ab, s.row, b, w.wi, 2 * b, 2 * b, w.bi);
+    plain_linear(ab, s.row, b, w.wi, 2 * b, 2 * b, w.bi);
     plain_gelu(ab, 2 * b);
     plain_layer_norm(s.mixed + i * b, ab + b, b, w.eps, w.gate_gamma, w.gate_beta);
   }
   for (int64_t i = 0; i < pixels; ++i) {
     const int64_t pixel = out.take();
     T *gate = s.ab + i * 2 * b, *y = w.y + pixel * c;
-    plain_row(s.row, w.p + i * pixels, pixels, s.mixed, b, b, static_cast<const T*>(nullptr));
+    plain_linear(s.row, w.p + i * pixels, pixels, s.mixed, b, b, static_cast<const T*>(nullptr));
     for (int64_t j = 0; j < b; ++j) gate[j] *= s.row[j] + (w.pb[i] + T(1));
-    plain_row(s.row, gate, b, w.wo, b, b, w.bo);
+    plain_linear(s.row, gate, b, w.wo, b, b, w.bo);
     for (int64_t j = 0; j < b; ++j) s.row[j] += s.u[i * b + j];
     if (!w.outer) {
       for (int64_t j = 0; j < c; ++j) y[j] = s.row[j];
       continue;
     }
-    plain_row(s.out, s.row, b, w.w2 + w.b0 * c, c, c, w.first ? w.b2 : nullptr);
+    plain_linear(s.out, s.row, b, w.w2 + w.b0 * c, c, c, w.first ? w.b2 : nullptr);
     const T* from = w.first ? w.x + pixel * c : y;
     for (int64_t j = 0; j < c; ++j) y[j] = from[j] + s.out[j];
   }

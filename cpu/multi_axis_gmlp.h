@@ -195,7 +195,9 @@ struct Packed {
       Vec<double> sum[kProductRows] = {};
       for (int64_t k = 0; k < b.k; ++k) {
         Vec<double> row{};
+        SATIN_UNROLL
         for (int i = 0; i < kL; ++i) row[i] = static_cast<double>(b.elements[k * b.cols + l + i]);
+        SATIN_UNROLL
         for (int64_t r = 0; r < kProductRows; ++r)
           sum[r] += static_cast<double>(a[min_of(r, rows - 1) * b.k + k]) * row;
       }
@@ -218,7 +220,7 @@ void plain_layer_norm(T* y, const T* x, int64_t c, T eps, const T* gamma, const 
 
 /// y = x w + bias for one row x of k values; w's rows lie `w_row` apart.
 template <class T>
-void plain_row(
+void plain_linear(
     T* y, const T* x, int64_t k, const T* w, int64_t w_row, int64_t cols, const T* bias) {
   for (int64_t j = 0; j < cols; ++j) {
     y[j] = bias ? bias[j] : T(0);

@@ -90,24 +90,24 @@ void plain_group(const Branch<T>& w,
     const T* x = w.x + forward.take() * c;
     if (w.outer) {
       plain_layer_norm(n1, x, c, w.eps, w.norm_gamma, w.norm_beta);
-      plain_row(s.t1 + i * b, n1, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
+      plain_linear(s.t1 + i * b, n1, c, w.w1 + w.b0, 2 * c, b, w.b1 + w.b0);
     }
     for (int64_t j = 0; j < b; ++j) u[j] = w.outer ? s.t1[i * b + j] : x[j];
     if (w.outer) plain_gelu(u, b);
     plain_layer_norm(n2, u, b, w.eps, w.gmlp_gamma, w.gmlp_beta);
-    plain_row(s.t2 + i * 2 * b, n2, b, w.wi, 2 * b, 2 * b, w.bi);
+    plain_linear(s.t2 + i * 2 * b, n2, b, w.wi, 2 * b, 2 * b, w.bi);
     for (int64_t j = 0; j < 2 * b; ++j) ab[j] = s.t2[i * 2 * b + j];
     plain_gelu(ab, 2 * b);
     plain_layer_norm(s.bn + i * b, ab + b, b, w.eps, w.gate_gamma, w.gate_beta);
   }
   for (int64_t i = 0; i < pixels; ++i) {
     const T *dy = dy_image + gated.take() * c, *a = s.ab + i * 2 * b;
-    plain_row(s.m, w.p + i * pixels, pixels, s.bn, b, b, static_cast<const T*>(nullptr));
+    plain_linear(s.m, w.p + i * pixels, pixels, s.bn, b, b, static_cast<const T*>(nullptr));
     for (int64_t j = 0; j < b; ++j) s.m[j] += w.pb[i] + T(1);
     for (int64_t j = 0; j < b; ++j) s.d[j] = a[j] * s.m[j];  // the gate
     T* du = s.du + i * b;
     if (w.outer) {
-      plain_row(s.z, s.d, b, w.wo, b, b, w.bo);
+      plain_linear(s.z, s.d, b, w.wo, b, b, w.bo);
       for (int64_t j = 0; j < b; ++j) s.z[j] += s.u[i * b + j];
       plain_row_grad(du, s.z, b, w.w2 + w.b0 * c, c, c, dy, dw.w2 + w.b0 * c,
                      w.first ? dw.b2 : nullptr);

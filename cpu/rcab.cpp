@@ -31,7 +31,7 @@ struct Ring {
 
 /// y = row i of the convolution of h rows with w.
 template <class T>
-void plain_row(
+void plain_conv_row(
     const RcabProblem<T>& p, int64_t i, const Ring<T>& x, const T* w, const T* bias, T* y) {
   for (int64_t j = 0; j < p.w; ++j)
     for (int64_t co = 0; co < p.c; ++co) {
@@ -67,14 +67,14 @@ void plain_rcab(const Call& call) {
         for (; normal.done < min_of(hidden.done + 2, p.h); ++normal.done)
           normalize(call, x + normal.done * row, normal.row(normal.done), p.w);
         T* h = hidden.row(hidden.done);
-        plain_row(p, hidden.done, normal, call.in[3].as<T>(), call.in[4].as<T>(), h);
+        plain_conv_row(p, hidden.done, normal, call.in[3].as<T>(), call.in[4].as<T>(), h);
         for (int64_t i = 0; i < row; ++i) h[i] = h[i] > 0 ? h[i] : p.slope * h[i];
       }
     };
     for (int64_t i = 0; i < p.c; ++i) sums[i] = 0;
     for (int64_t i = 0; i < p.h; ++i) {
       h_up_to(i + 2);
-      plain_row(p, i, hidden, call.in[5].as<T>(), call.in[6].as<T>(), y + i * row);
+      plain_conv_row(p, i, hidden, call.in[5].as<T>(), call.in[6].as<T>(), y + i * row);
       for (int64_t j = 0; j < row; ++j) sums[j % p.c] += y[i * row + j];
     }
     attend(call, sums, attention + p.c + 6 * row, attention);

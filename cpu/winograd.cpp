@@ -118,16 +118,20 @@ void winograd_weights(
                  at.out, depth, cols, width);
     for (int64_t i = 0; i < depth * width; i += kL) {
       Vec<T> mid[3][6];
+      SATIN_UNROLL
       for (int r = 0; r < 3; ++r) {
         Vec<T> g[3];
+        SATIN_UNROLL
         for (int c = 0; c < 3; ++c) g[c] = load(taps + (r * 3 + c) * tap_size + i);
         transform_weights<T>(g, mid[r]);
       }
       T* panel = to + j * p.cin + k0 * width + i;
+      SATIN_UNROLL
       for (int c = 0; c < 6; ++c) {
         const Vec<T> g[3] = {mid[0][c], mid[1][c], mid[2][c]};
         Vec<T> t[6];
         transform_weights<T>(g, t);
+        SATIN_UNROLL
         for (int r = 0; r < 6; ++r) store(panel + (r * 6 + c) * p.point(), t[r]);
       }
     }
@@ -141,16 +145,20 @@ void winograd_in(
   T* to = block + slot + t * p.in_row();  // a product writes to the slot before its input's
   for (int64_t c = 0; c < p.cin; c += kLanes<T>) {
     Vec<T> mid[6][6];
+    SATIN_UNROLL
     for (int r = 0; r < 6; ++r) {
       Vec<T> d[6];
       const T* from = rows[r] + c;
+      SATIN_UNROLL
       for (int i = 0; i < 6; ++i) d[i] = load(from + i * pixel);
       transform_in<T>(d, mid[r]);
     }
+    SATIN_UNROLL
     for (int i = 0; i < 6; ++i) {
       const Vec<T> d[6] = {mid[0][i], mid[1][i], mid[2][i], mid[3][i], mid[4][i], mid[5][i]};
       Vec<T> v[6];
       transform_in<T>(d, v);
+      SATIN_UNROLL
       for (int r = 0; r < 6; ++r) store(to + (r * 6 + i) * slot + c, v[r]);
     }
   }
@@ -192,17 +200,22 @@ void winograd_out(const Winograd<T>& p,
   const T* from = block + t * p.out_row();
   for (int64_t c = 0; c < p.cout; c += kLanes<T>) {
     Vec<T> mid[4][6];
+    SATIN_UNROLL
     for (int i = 0; i < 6; ++i) {
       Vec<T> m[6], y[4];
+      SATIN_UNROLL
       for (int r = 0; r < 6; ++r) m[r] = load(from + (r * 6 + i) * slot + c);
       transform_out<T>(m, y);
+      SATIN_UNROLL
       for (int r = 0; r < 4; ++r) mid[r][i] = y[r];
     }
     const Vec<T> bias = e.bias ? load(e.bias + c) : Vec<T>{};
     Vec<T> sum{};
+    SATIN_UNROLL
     for (int r = 0; r < 4; ++r) {
       Vec<T> y[4];
       transform_out<T>(mid[r], y);
+      SATIN_UNROLL
       for (int i = 0; i < 4; ++i) {
         y[i] += bias;
         if (e.slope != 1) y[i] = y[i] < 0 ? e.slope * y[i] : y[i];
@@ -221,15 +234,19 @@ void winograd_grad_in(
   T* to = block + t * p.out_row();
   for (int64_t c = 0; c < p.cout; c += kLanes<T>) {
     Vec<T> mid[4][6];
+    SATIN_UNROLL
     for (int r = 0; r < 4; ++r) {
       Vec<T> y[4];
+      SATIN_UNROLL
       for (int i = 0; i < 4; ++i) y[i] = load(rows[r] + i * pixel + c);
       transform_grad<T>(y, mid[r]);
     }
+    SATIN_UNROLL
     for (int i = 0; i < 6; ++i) {
       const Vec<T> y[4] = {mid[0][i], mid[1][i], mid[2][i], mid[3][i]};
       Vec<T> m[6];
       transform_grad<T>(y, m);
+      SATIN_UNROLL
       for (int r = 0; r < 6; ++r) store(to + (r * 6 + i) * slot + c, m[r]);
     }
   }
@@ -261,8 +278,10 @@ template <class T>
 void winograd_weights_back(const Winograd<T>& p, const T* sums, int64_t pieces, int64_t ci, T* dw) {
   for (int64_t co = 0; co < p.cout; co += kLanes<T>) {
     Vec<T> mid[6][3], g[3];
+    SATIN_UNROLL
     for (int r = 0; r < 6; ++r) {
       Vec<T> m[6];
+      SATIN_UNROLL
       for (int i = 0; i < 6; ++i) {
         const T* from = sums + (r * 6 + i) * p.sums() + ci * p.out_row() + co;
         m[i] = load(from);
@@ -270,9 +289,11 @@ void winograd_weights_back(const Winograd<T>& p, const T* sums, int64_t pieces, 
       }
       transform_weights_back<T>(m, mid[r]);
     }
+    SATIN_UNROLL
     for (int c = 0; c < 3; ++c) {
       const Vec<T> m[6] = {mid[0][c], mid[1][c], mid[2][c], mid[3][c], mid[4][c], mid[5][c]};
       transform_weights_back<T>(m, g);
+      SATIN_UNROLL
       for (int r = 0; r < 3; ++r) {
         T* to = dw + ((r * 3 + c) * p.cin + ci) * p.cout + co;
         if (co + kLanes<T> <= p.cout)

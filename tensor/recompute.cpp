@@ -11,8 +11,8 @@
 namespace satin {
 namespace {
 
-constexpr int kFar = 48;                  // steps between two uses that make the second one late
-constexpr int kDeepest = 8;               // links of a chain that is computed again
+constexpr int kLate = 48;                 // steps between two uses that make the second one late
+constexpr int kLongest = 8;               // links of a chain that is computed again
 constexpr int64_t kWorthwhile = 1 << 16;  // bytes; smaller values are simply kept
 
 class Recompute {
@@ -22,7 +22,7 @@ class Recompute {
     std::vector<int> last(s_.values.size(), -1);
     for (int i = 0; i < steps(); ++i) {
       for (const int v : s_.steps[i].in) {
-        if (last[v] >= 0 && i - last[v] > kFar) late_[v] = true;
+        if (last[v] >= 0 && i - last[v] > kLate) late_[v] = true;
         last[v] = i;
       }
       for (const int v : s_.steps[i].out) def_[v] = last[v] = i;
@@ -93,7 +93,7 @@ class Recompute {
                   std::set<int>& again) const {
     again.insert(v);
     for (const int w : s_.steps[def_[v]].in) {
-      if (!kept[w] && depth < kDeepest && (again_[w] || is_cheap(w)))
+      if (!kept[w] && depth < kLongest && (again_[w] || is_cheap(w)))
         add_needed(w, depth + 1, kept, needed, again);
       else
         needed.insert(w);
@@ -102,7 +102,7 @@ class Recompute {
 
   /// The value that step i shall read for v: v itself, or a fresh copy of it.
   int available(int v, int i, const std::vector<Schedule::Step>& old) {
-    if (again_[v] && i - seen_[v] > kFar && i <= first_write_) {
+    if (again_[v] && i - seen_[v] > kLate && i <= first_write_) {
       Schedule::Step step = old[def_[v]];
       // The inputs in `old` may have been renamed to copies that are gone by now: start from the
       // node's own.

@@ -32,8 +32,8 @@ Tensors make_flat_grad(Op op, Attrs attrs, const Tensor& x, Tensors weights, con
   for (const Tensor& w : weights) elements += w.size();
   weights.insert(weights.begin(), x);
   weights.push_back(dy);
-  return outputs_of(make_node(op, std::move(attrs), std::move(weights),
-                              {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
+  return outputs_of(
+      make_node(op, attrs, std::move(weights), {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));
 }
 
 }  // namespace satin

@@ -56,6 +56,7 @@ class Delay {
       return place_[a] != place_[b] ? place_[a] < place_[b] : (place_[a] == a) < (place_[b] == b);
     });
     std::vector<Schedule::Step> moved;
+    moved.reserve(order.size());
     for (const int i : order) moved.push_back(std::move(s_.steps[i]));
     s_.steps = std::move(moved);
   }

@@ -39,7 +39,7 @@ void convert_from(const Call& call) {
     case DType::f32:
       return convert<float, From>(call);
     case DType::f64:
-      if constexpr (SATIN_F64 != 0) return convert<double, From>(call);
+      if constexpr (SATIN_BASELINE != 0) return convert<double, From>(call);
       return;
     case DType::bf16:
       return convert<Bf16, From>(call);
@@ -55,7 +55,7 @@ void cast(const Call& call) {
     case DType::f32:
       return convert_from<float>(call);
     case DType::f64:
-      if constexpr (SATIN_F64 != 0) return convert_from<double>(call);
+      if constexpr (SATIN_BASELINE != 0) return convert_from<double>(call);
       return;
     case DType::bf16:
       return convert_from<Bf16>(call);

@@ -71,23 +71,21 @@ inline void parallel_workers(const Call& call, int64_t workers, int64_t n, Body 
 // would be compiled again only to be faster where that matters little: the loops that state an
 // operation's meaning, and f64, which exists to check f32.
 #if defined(__AVX2__)
-#define SATIN_PLAIN 0
-#define SATIN_F64   0
+#define SATIN_BASELINE 0
 #else
-#define SATIN_PLAIN 1
-#define SATIN_F64   1
+#define SATIN_BASELINE 1
 #endif
 
 /// Whether to run the loops that state the meaning.
-inline bool wants_plain(const Call& call) { return SATIN_PLAIN && call.exec->plain; }
+inline bool wants_plain(const Call& call) { return SATIN_BASELINE && call.exec->plain; }
 
 /// Whether this value's elements are f64.
-inline bool is_f64(const View& x) { return SATIN_F64 && x.dtype == DType::f64; }
+inline bool is_f64(const View& x) { return SATIN_BASELINE && x.dtype == DType::f64; }
 
 /// f(T{}) with T the element type that computes: float or double.
 template <class F>
 inline void with_type(DType t, F f) {
-  if constexpr (SATIN_F64 != 0)
+  if constexpr (SATIN_BASELINE != 0)
     if (t == DType::f64) return f(double{});
   f(float{});
 }

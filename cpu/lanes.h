@@ -16,12 +16,8 @@ SATIN_INLINE Vec<T> square_root(Vec<T> x) {
 #elif defined(__SSE2__)
     return __builtin_ia32_sqrtps(x);
 #endif
-  } else {
-#if defined(__AVX512F__)
-    return __builtin_ia32_sqrtpd512_mask(x, Vec<T>{}, -1, 4);
-#elif defined(__AVX2__)
-    return __builtin_ia32_sqrtpd256(x);
-#elif defined(__SSE2__)
+  } else {  // baseline's (kernel.h)
+#if defined(__SSE2__)
     return __builtin_ia32_sqrtpd(x);
 #endif
   }

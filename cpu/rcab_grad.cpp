@@ -478,7 +478,7 @@ int64_t fast_rcab_grad_scratch(const Call& call) {
 
 template void fast_rcab_grad<float>(const Call&);
 template int64_t fast_rcab_grad_scratch<float>(const Call&);
-#if SATIN_F64
+#if SATIN_BASELINE
 template void fast_rcab_grad<double>(const Call&);
 template int64_t fast_rcab_grad_scratch<double>(const Call&);
 #endif

@@ -60,7 +60,7 @@ SATIN_INLINE Vec<T> splat(T x) {
 }
 
 /// acc += a * b, fused where the instruction set can.  As assembly because g++ 12 otherwise copies
-/// accumulators between registers (vfmadd132/213 and moves) in large tiles.
+/// accumulators between registers (vfmadd132/213 and moves) in large tiles.  f64 is baseline's.
 SATIN_INLINE void fma(Vec<float>& acc, Vec<float> a, Vec<float> b) {
 #if defined(__AVX512F__)
   asm("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
@@ -70,15 +70,7 @@ SATIN_INLINE void fma(Vec<float>& acc, Vec<float> a, Vec<float> b) {
   acc += a * b;
 #endif
 }
-SATIN_INLINE void fma(Vec<double>& acc, Vec<double> a, Vec<double> b) {
-#if defined(__AVX512F__)
-  asm("vfmadd231pd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
-#elif defined(__FMA__)
-  asm("vfmadd231pd %2, %1, %0" : "+x"(acc) : "x"(a), "x"(b));
-#else
-  acc += a * b;
-#endif
-}
+SATIN_INLINE void fma(Vec<double>& acc, Vec<double> a, Vec<double> b) { acc += a * b; }
 
 /// Brings the cache line of p into L2, or all the way into L1.
 SATIN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }

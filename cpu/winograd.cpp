@@ -316,7 +316,7 @@ void winograd_weights_back(const Winograd<T>& p, const T* sums, int64_t pieces, 
   template void winograd_add_products(const Winograd<T>&, T*, const T*, const T*, int64_t, bool); \
   template void winograd_weights_back(const Winograd<T>&, const T*, int64_t, int64_t, T*);
 SATIN_INSTANTIATE(float)
-#if SATIN_F64
+#if SATIN_BASELINE
 SATIN_INSTANTIATE(double)
 #endif
 #undef SATIN_INSTANTIATE

@@ -233,7 +233,7 @@ void winograd_weight_grad(
                               T*);                                                                \
   template void winograd_weight_grad(const Call&, const WinogradPass&, const T*, const T*, T*, T*);
 SATIN_INSTANTIATE(float)
-#if SATIN_F64
+#if SATIN_BASELINE
 SATIN_INSTANTIATE(double)
 #endif
 #undef SATIN_INSTANTIATE

@@ -22,13 +22,42 @@ struct Kernel2d {
   int64_t reads(int64_t out) const {
     return (up_to(out, kSide) - 1) * stride + (kw - 1) * dilation + 1;
   }
-  void pack(const float* w, Half* to) const {  ///< w: [KH, KW, CIN, COUT]
-    const int64_t c = channels();
-    pack_right(to, kh * kw * c, cout, [&](int64_t k, int64_t j) {
-      return k % c < cin ? w[(k / c * cin + k % c) * cout + j] : 0.0f;
-    });
-  }
+  void pack(const float* w, Half* to) const;  ///< w: [KH, KW, CIN, COUT]
+  /// Of the adjoint: its channels change places, its taps go backwards.  some: 16 x 32 values.
+  void pack_turned(const float* w, Half* to, Half* some) const;
 };
+
+// By vectors: a training step packs all its kernels anew.
+inline void Kernel2d::pack(const float* w, Half* to) const {
+  constexpr int kL = kLanes<float>;
+  const int64_t c = channels();
+  for (int64_t j0 = 0; j0 < cout; j0 += kSide)
+    for (int64_t tap = 0; tap < kh * kw; ++tap)
+      for (int64_t k = 0; k < c; k += 2)
+        for (int64_t j = j0; j < j0 + kSide; j += kL, to += 2 * kL) {
+          const auto row = [&](int64_t i) __attribute__((always_inline)) {
+            const float* from = w + (tap * cin + i) * cout + j;
+            return i >= cin || j >= cout ? F{}
+                   : j + kL <= cout      ? load(from)
+                                         : load_part(from, cout - j);
+          };
+          store_pairs(to, row(k), row(k + 1));
+        }
+}
+
+inline void Kernel2d::pack_turned(const float* w, Half* to, Half* some) const {
+  const int64_t taps = kh * kw;
+  for (int64_t j0 = 0; j0 < cin; j0 += kSide)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      for (int64_t k = 0; k < up_to(cout, kDepth); k += kDepth, to += kStep) {
+        for (int64_t j = 0; j < kSide; ++j) {
+          const bool inside = j0 + j < cin;
+          const float* from = w + (inside ? ((taps - 1 - tap) * cin + j0 + j) * cout + k : 0);
+          convert(some + j * kDepth, from, inside ? min_of(kDepth, cout - k) : 0, kDepth);
+        }
+        turn_pairs(some, kDepth, to, kDepth);
+      }
+}
 
 /// Row after row of an image in memory for a few of them; rows outside the image are zeros.
 struct Rows {

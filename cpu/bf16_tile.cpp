@@ -48,20 +48,19 @@ void run(const Block& t) {
     if constexpr (R > 1) SATIN_TILE_ZERO(2);
     if constexpr (R > 1 && C > 1) SATIN_TILE_ZERO(3);
   }
-  const Half* b = t.b;
-  for (int64_t s = 0; s < t.steps; ++s, b += kStep) {
+  // Loads first: a product then waits for none, and with another thread on the core it is a fifth
+  // faster than with loads between products.
+  const int64_t panel = t.b_panel ? t.b_panel : t.steps * kStep;
+  for (int64_t s = 0; s < t.steps; ++s) {
     const Half* a = t.a + (t.a_at ? t.a_at[s] : s * kDepth);
+    const Half* b = t.b + (t.b_at ? t.b_at[s] : s * kStep);
     SATIN_TILE_LOAD(6, b, b_row);
     SATIN_TILE_LOAD(4, a, a_row);
+    if constexpr (C > 1) SATIN_TILE_LOAD(7, b + panel, b_row);
+    if constexpr (R > 1) SATIN_TILE_LOAD(5, a + kSide * t.a_row, a_row);
     SATIN_TILE_PRODUCT(0, 4, 6);
-    if constexpr (C > 1) {
-      SATIN_TILE_LOAD(7, b + t.steps * kStep, b_row);
-      SATIN_TILE_PRODUCT(1, 4, 7);
-    }
-    if constexpr (R > 1) {
-      SATIN_TILE_LOAD(5, a + kSide * t.a_row, a_row);
-      SATIN_TILE_PRODUCT(2, 5, 6);
-    }
+    if constexpr (C > 1) SATIN_TILE_PRODUCT(1, 4, 7);
+    if constexpr (R > 1) SATIN_TILE_PRODUCT(2, 5, 6);
     if constexpr (R > 1 && C > 1) SATIN_TILE_PRODUCT(3, 5, 7);
   }
   SATIN_TILE_STORE(t.c, c_row, 0);
@@ -88,14 +87,15 @@ void multiply(const Block& t) noexcept {
   using Unaligned = int32_t __attribute__((vector_size(kVectorBytes), aligned(2), may_alias));
   constexpr int kRows = 4;
   for (int64_t j = 0; j < t.cols * kSide; j += kLanes<float>) {
-    const Half* panel = t.b + j / kSide * t.steps * kStep + j % kSide * 2;
+    const int64_t distance = t.b_panel ? t.b_panel : t.steps * kStep;
+    const Half* panel = t.b + j / kSide * distance + j % kSide * 2;
     for (int64_t i = 0; i < t.rows * kSide; i += kRows) {
       F sum[kRows];
       for (int r = 0; r < kRows; ++r)
         sum[r] = t.add ? load(t.c + (i + r) * t.c_row + j) : t.bias ? load(t.bias + j) : F{};
       for (int64_t s = 0; s < t.steps; ++s) {
         const Half* a = t.a + i * t.a_row + (t.a_at ? t.a_at[s] : s * kDepth);
-        const Half* b = panel + s * kStep;
+        const Half* b = panel + (t.b_at ? t.b_at[s] : s * kStep);
         F even[kRows] = {}, odd[kRows] = {};
         for (int64_t k = 0; k < kDepth; k += 2, b += kDepth) {
           const I pairs = *reinterpret_cast<const Unaligned*>(b);

@@ -30,6 +30,34 @@ inline constexpr int64_t packed_halves(int64_t steps, int64_t cols) {
   return steps * up_to(cols, kSide) * kDepth;
 }
 
+/// Far memory that is needed soon, on its way into the cache while products are computed: a few
+/// lines with every step, which is more than twice as fast as reading them when they are needed.
+class Fetch {
+ public:
+  explicit Fetch(int64_t steps) : steps_(max_of(1, steps)) {}  ///< over which it is spread
+  void to_read(const float* from, int64_t count) { read_ = lines(const_cast<float*>(from), count); }
+  void to_write(float* to, int64_t count) { write_ = lines(to, count); }
+
+  SATIN_INLINE void step() {
+    for (int64_t i = 0; i < read_.a_step && read_.at < read_.end; ++i, read_.at += kLine)
+      prefetch(read_.at);
+    for (int64_t i = 0; i < write_.a_step && write_.at < write_.end; ++i, write_.at += kLine)
+      prefetch_for_writing(write_.at);
+  }
+
+ private:
+  static constexpr int64_t kLine = 64 / sizeof(float);
+  struct Lines {
+    float *at, *end;
+    int64_t a_step;
+  };
+  Lines lines(float* from, int64_t count) const {
+    return {from, from + count, ceil_div(ceil_div(count, kLine), steps_)};
+  }
+  int64_t steps_;
+  Lines read_{}, write_{};
+};
+
 /// A block of a product: up to 32 x 32 sums.
 struct Block {
   const Half* a;
@@ -44,6 +72,7 @@ struct Block {
   const float* bias = nullptr;  ///< whole panels; null: 0
   bool add = false;             ///< onto c as it is, instead of bias
   int rows, cols;               ///< in tiles: 1 or 2
+  Fetch* fetch = nullptr;       ///< what comes meanwhile
 };
 
 /// Whether products of `rows` rows with k x n numbers multiply so little for what they read and

@@ -17,6 +17,10 @@ struct Kernel2d {
   int64_t channels() const { return up_to(cin, kDepth); }
   int64_t cols() const { return up_to(cout, kSide); }
   int64_t steps() const { return kh * kw * channels() / kDepth; }
+  /// Of products for a row of results.
+  int64_t row_steps(int64_t out) const {
+    return ceil_div(out, kPixels) * ceil_div(cols(), 2 * kSide) * steps();
+  }
   int64_t packed() const { return packed_halves(steps(), cout); }
   /// Pixels that a row of `out` results reads, whole tiles.
   int64_t reads(int64_t out) const {
@@ -78,7 +82,7 @@ struct Rows {
 
 /// A row of results.  from(k) is the row of pixels that row k of the kernel reads, from the first
 /// one's first pixel on; places: steps() numbers.  Calls to(j) for where the sums of 32 pixels from
-/// j on go (rows of cols() apart) and then done(j, pixels).
+/// j on go (rows of cols() apart) and then done(j, pixels).  fetch: what comes meanwhile.
 template <class From, class To, class Done>
 SATIN_INLINE void convolve_row(const Kernel2d& k,
                                int64_t out,
@@ -87,7 +91,8 @@ SATIN_INLINE void convolve_row(const Kernel2d& k,
                                int64_t* places,
                                From from,
                                To to,
-                               Done done) {
+                               Done done,
+                               Fetch* fetch = nullptr) {
   const int64_t channels = k.channels();
   const Half* first = from(0);
   int64_t* place = places;
@@ -106,6 +111,7 @@ SATIN_INLINE void convolve_row(const Kernel2d& k,
     block.c = to(j);
     block.c_row = k.cols();
     block.bias = bias;
+    block.fetch = fetch;
     product(block, pixels, k.cols());
     done(j, pixels);
   }

@@ -72,8 +72,14 @@ struct PixelProduct {
         m, i, [](int64_t, int64_t) __attribute__((always_inline)) { return F{}; });
   }
 
+  /// Of products, when `count` rows are added.
+  int64_t product_steps(int64_t count) const {
+    const int64_t blocks = ceil_div(cols, kDepth);
+    return kTaps * blocks * blocks * count * steps;
+  }
+
   /// The sums over `count` rows from row i of the picture on.
-  void add(const Memory& m, int64_t i, int64_t count, float* sums, bool onto) const {
+  void add(const Memory& m, int64_t i, int64_t count, float* sums, bool onto, Fetch* fetch) const {
     const int64_t places = count * steps;
     for (int64_t r = 0; r < count; ++r)
       for (int64_t s = 0; s < steps; ++s) {
@@ -90,6 +96,7 @@ struct PixelProduct {
         block.steps = places;
         block.c = sums + (tap * cols + a) * cols, block.c_row = cols;
         block.add = onto;
+        block.fetch = fetch;
         block.rows = cols - a > kSide ? 2 : 1;
         for (int64_t o = 0; o < cols; o += kDepth) {
           block.cols = cols - o > kSide ? 2 : 1;

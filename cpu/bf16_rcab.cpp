@@ -111,15 +111,19 @@ class Strip {
   }
 
   template <class Done>
-  SATIN_INLINE void convolve(
-      int64_t i, const Rows& rows, const Half* right, const float* bias, Done done) const {
+  SATIN_INLINE void convolve(int64_t i,
+                             const Rows& rows,
+                             const Half* right,
+                             const float* bias,
+                             Fetch& fetch,
+                             Done done) const {
     convolve_row(
         p_.conv, p_.w, right, bias, m_.places,
         [&](int64_t k) -> const Half* {
           const int64_t row = i + k - 1;
           return row < 0 || row >= p_.h ? rows.zeros : rows.row(row);
         },
-        [&](int64_t) { return m_.c; }, done);
+        [&](int64_t) { return m_.c; }, done, &fetch);
   }
 
   /// Row i of h.
@@ -127,7 +131,10 @@ class Strip {
     Half* row = m_.hidden.row(i) + channels_;
     const float *c = m_.c, slope = p_.slope;
     const int64_t cols = cols_, channels = channels_;
-    convolve(i, m_.normal, s_.w1, s_.b1, [&](int64_t j, int64_t pixels) {
+    const int64_t size = p_.w * p_.c, next = min_of(p_.h, i + 2);
+    Fetch fetch(p_.conv.row_steps(p_.w));
+    fetch.to_read(x_ + next * size, next < p_.h ? size : 0);
+    convolve(i, m_.normal, s_.w1, s_.b1, fetch, [&](int64_t j, int64_t pixels) {
       for (int64_t r = 0; r < pixels; ++r)
         for (int64_t o = 0; o < cols; o += kLanes<float>) {
           const F v = load(c + r * cols + o);
@@ -141,7 +148,9 @@ class Strip {
     float* y = y_ + i * p_.w * p_.c;
     float* row_sums = m_.row_sums;
     for (int64_t o = 0; o < cols_; ++o) row_sums[o] = 0;
-    convolve(i, m_.hidden, s_.w2, s_.b2, [&](int64_t j, int64_t pixels) {
+    Fetch fetch(p_.conv.row_steps(p_.w));
+    fetch.to_write(y, p_.w * p_.c);
+    convolve(i, m_.hidden, s_.w2, s_.b2, fetch, [&](int64_t j, int64_t pixels) {
       for (int64_t o = 0; o < cols_; o += kLanes<float>) {
         const int64_t cols = min_of(kLanes<float>, p_.c - o);
         F sum = load(row_sums + o);

@@ -102,11 +102,13 @@ class Band {
       for (int64_t i = first; i < first + rows; ++i) {
         for (; normal <= min_of(i + 1, p_.h - 1); ++normal)
           normalize_row(normal, m_.ring.row(normal) + p_.channels);
+        for (; of_dy <= i + 1; ++of_dy) pair_dy(of_dy);
         hide(i);
         p_.pixels.left(m_.pixels, i - first, m_.row, p_.channels);
       }
-      for (; of_dy <= first + rows; ++of_dy) pair_dy(of_dy);
-      p_.pixels.add(m_.pixels, first, rows, products_, first > begin_);
+      const int64_t next = first + rows + 1;
+      Fetch fetch = fetch_rows(dy_, next, p_.pixels.rows, p_.pixels.product_steps(rows));
+      p_.pixels.add(m_.pixels, first, rows, products_, first > begin_, &fetch);
     });
   }
 
@@ -130,7 +132,7 @@ class Band {
         p_.pixels.left(m_.pixels, i - first, m_.row, p_.channels);
         input_grad(i);
       }
-      p_.pixels.add(m_.pixels, first, rows, products_, first > begin_);
+      p_.pixels.add(m_.pixels, first, rows, products_, first > begin_, nullptr);
     });
   }
 
@@ -146,6 +148,14 @@ class Band {
   }
   SATIN_INLINE static F get(const float* p, int64_t k, int64_t c) {
     return k + kLanes<float> <= c ? load(p + k) : load_part(p + k, max_of(0, c - k));
+  }
+
+  /// `count` rows of a picture from row i on, as far as there are any.
+  Fetch fetch_rows(const float* picture, int64_t i, int64_t count, int64_t steps) const {
+    const int64_t row = p_.w * p_.c;
+    Fetch fetch(steps);
+    fetch.to_read(picture + i * row, max_of(0, min_of(count, p_.h - i)) * row);
+    return fetch;
   }
 
   /// Row i of x, padded to whole vectors.
@@ -190,7 +200,8 @@ class Band {
     const float *c = m_.c, slope = p_.slope;
     Half* row = m_.row;
     uint16_t* signs = s_.signs + (image_ * p_.h + i) * p_.signs();
-    convolve(i, m_.ring, s_.w1, s_.b1, m_.c, 0, [&](int64_t j, int64_t pixels) {
+    Fetch fetch = fetch_rows(x_, i + 2, 1, p_.conv.row_steps(p_.w));
+    convolve(i, m_.ring, s_.w1, s_.b1, m_.c, 0, fetch, [&](int64_t j, int64_t pixels) {
       for (int64_t r = 0; r < pixels; ++r)
         for (int64_t k = 0; k < vectors; ++k) {
           const F q = load(c + r * cols + k * kLanes<float>);
@@ -260,7 +271,8 @@ class Band {
     const float *c = m_.c, slope = p_.slope, counts = i >= begin_ && i < end_;
     const uint16_t* signs = s_.signs + (image_ * p_.h + i) * p_.signs();
     Half* row = m_.of_dq.row(i) + channels;
-    convolve(i, m_.ring, s_.w2_turned, nullptr, m_.c, 0, [&](int64_t j, int64_t pixels) {
+    Fetch fetch = fetch_rows(dy_, i + 2, 1, p_.conv.row_steps(p_.w));
+    convolve(i, m_.ring, s_.w2_turned, nullptr, m_.c, 0, fetch, [&](int64_t j, int64_t pixels) {
       for (int64_t k = 0; k < vectors; ++k) {
         F sum{};
         for (int64_t r = 0; r < pixels; ++r) {
@@ -281,7 +293,9 @@ class Band {
   /// Row i of dx, and to the sums of dgamma and dbeta.
   void input_grad(int64_t i) const {
     const int64_t cols = p_.cols, channels = p_.channels, w = p_.w, c = p_.c;
-    convolve(i, m_.of_dq, s_.w1_turned, nullptr, m_.dn, cols, [](int64_t, int64_t) {});
+    Fetch fetch = fetch_rows(x_, i + 1, 1, p_.conv.row_steps(w));
+    fetch.to_write(dx_ + i * w * c, w * c);
+    convolve(i, m_.of_dq, s_.w1_turned, nullptr, m_.dn, cols, fetch, [](int64_t, int64_t) {});
     float *gamma = sums_ + BandScratch::vector(p_), *beta = gamma + BandScratch::vector(p_);
     const float *dn = m_.dn, *dy = dy_ + i * w * c;
     float* dx = dx_ + i * w * c;
@@ -313,14 +327,15 @@ class Band {
                 const float* bias,
                 float* c,
                 int64_t c_row,
+                Fetch& fetch,
                 Done done) const {
     const auto from = [&](int64_t k) -> const Half* {
       const int64_t row = i + k - 1;
       return row < 0 || row >= p_.h ? ring.zeros : ring.row(row);
     };
     convolve_row(
-        p_.conv, p_.w, right, bias, m_.places, from, [&](int64_t j) { return c + j * c_row; },
-        done);
+        p_.conv, p_.w, right, bias, m_.places, from, [&](int64_t j) { return c + j * c_row; }, done,
+        &fetch);
   }
 
   const BandProblem& p_;

@@ -54,6 +54,7 @@ void run(const Block& t) {
   for (int64_t s = 0; s < t.steps; ++s) {
     const Half* a = t.a + (t.a_at ? t.a_at[s] : s * kDepth);
     const Half* b = t.b + (t.b_at ? t.b_at[s] : s * kStep);
+    if (t.fetch) t.fetch->step();
     SATIN_TILE_LOAD(6, b, b_row);
     SATIN_TILE_LOAD(4, a, a_row);
     if constexpr (C > 1) SATIN_TILE_LOAD(7, b + panel, b_row);

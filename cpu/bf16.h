@@ -174,23 +174,6 @@ SATIN_INLINE void convert(Half* to, const float* from, int64_t n, int64_t padded
 
 // --- rows turned: products over pixels, where a row of the left side is a channel ----------------
 
-/// 16 bits (of which as many count as there are lanes): which values are above 0; and the choice by
-/// them.
-SATIN_INLINE uint16_t positive(F x) {
-#if defined(__AVX512F__) && !defined(__clang__)
-  return static_cast<uint16_t>(__builtin_ia32_cmpps512_mask(x, F{}, 14, -1, 4));  // greater than
-#else
-  uint16_t bits = 0;
-  for (int i = 0; i < kLanes<float>; ++i) bits |= static_cast<uint16_t>(x[i] > 0 ? 1 << i : 0);
-  return bits;
-#endif
-}
-SATIN_INLINE F choose(uint16_t bits, F yes, F no) {
-  I lanes;
-  for (int i = 0; i < kLanes<float>; ++i) lanes[i] = 1 << i;
-  return ((I{} + static_cast<int32_t>(bits)) & lanes) != 0 ? yes : no;
-}
-
 /// Rows of halves, two by two, as the right side of a product over them: `rows` of them (`row`
 /// apart, whole steps long), `cols` of each, a multiple of 16, to step 0 of panels of `steps`.
 SATIN_INLINE void pair_rows(

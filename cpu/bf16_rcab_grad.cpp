@@ -11,7 +11,7 @@
 #include "cpu/bf16_back.h"
 #include "cpu/bf16_conv.h"
 #include "cpu/bf16_pixel_product.h"
-#include "cpu/rcab.h"
+#include "cpu/rcab_back.h"
 
 namespace satin::cpu::SATIN_ISA::bf16 {
 namespace {
@@ -205,7 +205,7 @@ class Band {
       for (int64_t r = 0; r < pixels; ++r)
         for (int64_t k = 0; k < vectors; ++k) {
           const F q = load(c + r * cols + k * kLanes<float>);
-          signs[(j + r) * vectors + k] = positive(q);
+          signs[(j + r) * vectors + k] = positive<float>(q);
           store_half(row + (j + r) * channels + k * kLanes<float>, q > 0 ? q : slope * q);
         }
     });
@@ -277,7 +277,7 @@ class Band {
         F sum{};
         for (int64_t r = 0; r < pixels; ++r) {
           const F dh = load(c + r * cols + k * kLanes<float>),
-                  dq = choose(signs[(j + r) * vectors + k], dh, slope * dh);
+                  dq = choose<float>(signs[(j + r) * vectors + k], dh, slope * dh);
           store_half(row + (j + r) * channels + k * kLanes<float>, dq);
           sum += dq;
         }
@@ -423,20 +423,10 @@ class RcabGradCall {
       for (int64_t i = 0; i < kVectors * BandScratch::vector(p_); ++i)
         sums_of(first, 0)[i] += sums_of(first + band, 0)[i];
     }
-    const float *w2 = call_.in[5].as<float>(), *b2 = call_.in[6].as<float>();
     const Attention<float> t = attention_of(image);
-    for (int64_t i = 0; i < c; ++i) {
-      t.z[i] = static_cast<float>(p_.h * p_.w) * b2[i];
-      t.z_dy[i] = b2[i] * t.dy[i];
-    }
-    for (int64_t row = 0; row < kTaps * c; ++row) {
-      const float sum = sums_of(first, row / c)[row % c], *w = w2 + row * c;
-      const float* g = product_row(first, row);
-      for (int64_t i = 0; i < c; ++i) {
-        t.z[i] += w[i] * sum;
-        t.z_dy[i] += w[i] * g[i];
-      }
-    }
+    sum_z(
+        call_, t, [&](int64_t row) { return product_row(first, row); },
+        [&](int64_t row) { return sums_of(first, row / c)[row % c]; });
     attend_back(call_, t, d_);
   }
 
@@ -444,9 +434,8 @@ class RcabGradCall {
     float* dw = d_.w2 + row * p_.c;
     for (int64_t image = 0; image < p_.n; ++image) {
       const Attention<float> t = attention_of(image);
-      const float sum = sums_of(image * p_.bands, row / p_.c)[row % p_.c];
-      const float* g = product_row(image * p_.bands, row);
-      for (int64_t i = 0; i < p_.c; ++i) dw[i] += t.a[i] * g[i] + t.mean_grad[i] * sum;
+      add_w2_row(t, product_row(image * p_.bands, row),
+                 sums_of(image * p_.bands, row / p_.c)[row % p_.c], dw, p_.c);
     }
   }
 

@@ -12,7 +12,7 @@
 //   borders ->  strips: z = conv2(h) into y, sums of z  ->  attention  ->  y = x + z attention
 //
 // What is summed where follows from the shapes alone.  The gradient's fast way is in rcab_grad.cpp.
-#include "cpu/rcab.h"
+#include "cpu/rcab_back.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {

@@ -88,10 +88,7 @@ SATIN_INLINE void transform_weights_back(const Vec<T> (&m)[6], Vec<T> (&g)[3]) {
 template <class T>
 Winograd<T> Winograd<T>::of(int64_t cin, int64_t cout) {
   const int64_t bytes = max_of(cin, cout) * static_cast<int64_t>(sizeof(T));
-  const int64_t groups = kTileRows >= 12 ? (bytes <= 128   ? 2
-                                            : bytes <= 256 ? 3
-                                                           : 4)
-                                         : (bytes <= 128 ? 4 : 6);
+  const int64_t groups = kTileRows >= 12 ? (bytes <= 256 ? 3 : 4) : (bytes <= 128 ? 4 : 6);
   return {cin, cout, groups * kTileRows};
 }
 
@@ -158,8 +155,13 @@ void winograd_in(
       const Vec<T> d[6] = {mid[0][i], mid[1][i], mid[2][i], mid[3][i], mid[4][i], mid[5][i]};
       Vec<T> v[6];
       transform_in<T>(d, v);
+      T* at = to + i * slot + c;
       SATIN_UNROLL
-      for (int r = 0; r < 6; ++r) store(to + (r * 6 + i) * slot + c, v[r]);
+      for (int r = 0; r < 6; ++r) {
+        store(at, v[r]);
+        at += 6 * slot;
+        asm("" : "+r"(at));
+      }
     }
   }
 }
@@ -203,8 +205,13 @@ void winograd_out(const Winograd<T>& p,
     SATIN_UNROLL
     for (int i = 0; i < 6; ++i) {
       Vec<T> m[6], y[4];
+      const T* at = from + i * slot + c;
       SATIN_UNROLL
-      for (int r = 0; r < 6; ++r) m[r] = load(from + (r * 6 + i) * slot + c);
+      for (int r = 0; r < 6; ++r) {
+        m[r] = load(at);
+        at += 6 * slot;
+        asm("" : "+r"(at));
+      }
       transform_out<T>(m, y);
       SATIN_UNROLL
       for (int r = 0; r < 4; ++r) mid[r][i] = y[r];
@@ -246,16 +253,29 @@ void winograd_grad_in(
       const Vec<T> y[4] = {mid[0][i], mid[1][i], mid[2][i], mid[3][i]};
       Vec<T> m[6];
       transform_grad<T>(y, m);
+      T* at = to + i * slot + c;
       SATIN_UNROLL
-      for (int r = 0; r < 6; ++r) store(to + (r * 6 + i) * slot + c, m[r]);
+      for (int r = 0; r < 6; ++r) {
+        store(at, m[r]);
+        at += 6 * slot;
+        asm("" : "+r"(at));
+      }
     }
   }
 }
 
 template <class T>
-void winograd_add_products(
-    const Winograd<T>& p, T* sums, const T* in, const T* grads, int64_t count, bool add) {
-  for (int64_t k = 0; k < p.kPoints; ++k)
+void winograd_add_products(const Winograd<T>& p,
+                           T* sums,
+                           const T* in,
+                           const T* grads,
+                           int64_t count,
+                           bool add,
+                           const Coming<T>& next) {
+  for (int64_t k = 0; k < p.kPoints; ++k) {
+    Ahead ahead;
+    next.part(k, 1, p.kPoints).add(ahead);
+    if (add && p.many() && k + 1 < p.kPoints) ahead.add(sums + (k + 1) * p.sums(), p.sums());
     for (int64_t j = 0; j < p.cout; j += kTileCols<T>)
       for_even(0, p.cin, kTileRows, [&](int64_t i, int64_t rows) {
         Tile<T> t{};
@@ -270,8 +290,10 @@ void winograd_add_products(
         t.rows = static_cast<int>(rows);
         t.cols = whole_vectors<T>(min_of(kTileCols<T>, p.cout - j));
         t.add = add;
+        t.ahead = ahead.take(count);
         tile(t);
       });
+  }
 }
 
 template <class T>
@@ -313,7 +335,8 @@ void winograd_weights_back(const Winograd<T>& p, const T* sums, int64_t pieces, 
   template void winograd_out(const Winograd<T>&, const T*, int64_t, T* const(&)[4], int64_t,      \
                              const Epilogue<T>&);                                                 \
   template void winograd_grad_in(const Winograd<T>&, T*, int64_t, const T* const(&)[4], int64_t); \
-  template void winograd_add_products(const Winograd<T>&, T*, const T*, const T*, int64_t, bool); \
+  template void winograd_add_products(const Winograd<T>&, T*, const T*, const T*, int64_t, bool,  \
+                                      const Coming<T>&);                                          \
   template void winograd_weights_back(const Winograd<T>&, const T*, int64_t, int64_t, T*);
 SATIN_INSTANTIATE(float)
 #if SATIN_BASELINE

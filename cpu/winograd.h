@@ -51,6 +51,8 @@ struct Winograd {
   /// The weights of one point, in panels.
   int64_t point() const { return odd_lines(cin * whole_vectors<T>(cout), 1); }
   int64_t weights_size() const { return kPoints * point(); }
+  /// Whether the weights, or as many sums, are more than what stays in the L2 cache.
+  bool many() const { return weights_size() * static_cast<int64_t>(sizeof(T)) > 256 << 10; }
   /// A tile with what surrounds it, or a tile of the result.
   int64_t patch_size() const { return kPoints * max_of(in_row(), out_row()); }
 
@@ -64,6 +66,21 @@ struct Winograd {
     const int64_t lines = ceil_div(elements, kLine);
     return (lines >= from ? lines | 1 : lines) * kLine;
   }
+};
+
+/// Far memory that is needed soon, in values, which comes into the cache meanwhile.
+template <class T>
+struct Coming {
+  const T* from = nullptr;
+  int64_t size = 0;
+
+  /// Values [k, k + n) of what is cut into `all`.
+  Coming part(int64_t k, int64_t n, int64_t all) const {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    const int64_t lines = size / kLine, begin = lines * k / all, end = lines * (k + n) / all;
+    return {from + begin * kLine, (end - begin) * kLine};
+  }
+  void add(Ahead& ahead) const { ahead.add(from, size); }
 };
 
 /// Transforms the weights and packs them.  to: weights_size elements.
@@ -104,8 +121,13 @@ void winograd_grad_in(
 
 /// sums (+)= V^T M, point by point, over the first `count` tiles of two blocks.
 template <class T>
-void winograd_add_products(
-    const Winograd<T>& p, T* sums, const T* in, const T* grads, int64_t count, bool add);
+void winograd_add_products(const Winograd<T>& p,
+                           T* sums,
+                           const T* in,
+                           const T* grads,
+                           int64_t count,
+                           bool add,
+                           const Coming<T>& next);
 
 /// Row ci of dw [3, 3, CIN, COUT] from the sums of all pieces, which lie one behind the other.
 template <class T>

@@ -216,7 +216,7 @@ void winograd_weight_grad(
                                      at.row, at.col, size.patch(grads), size.out_row());
         winograd_grad_in(size, grads, t, rows, pixel);
       }
-      winograd_add_products(size, sums, in, grads, tiles, b > first);
+      winograd_add_products(size, sums, in, grads, tiles, b > first, {});
     }
   });
   parallel_chunks(call, p.cin, 4, [&](int64_t begin, int64_t end) {

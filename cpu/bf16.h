@@ -73,6 +73,7 @@ struct Block {
   bool add = false;             ///< onto c as it is, instead of bias
   int rows, cols;               ///< in tiles: 1 or 2
   Fetch* fetch = nullptr;       ///< what comes meanwhile
+  bool b_once = false;          ///< b is too much for L1, which is left to a
 };
 
 /// Whether products of `rows` rows with k x n numbers multiply so little for what they read and

@@ -10,6 +10,7 @@
 namespace satin::cpu::SATIN_ISA::bf16 {
 
 inline constexpr int64_t kPixels = 2 * kSide;  ///< of a row at once
+inline constexpr int64_t kL1 = 12 << 10;       ///< values that L1 holds beside others
 
 struct Kernel2d {
   int64_t kh, kw, cin, cout, stride, dilation;
@@ -112,6 +113,7 @@ SATIN_INLINE void convolve_row(const Kernel2d& k,
     block.c_row = k.cols();
     block.bias = bias;
     block.fetch = fetch;
+    block.b_once = k.packed() > kL1;
     product(block, pixels, k.cols());
     done(j, pixels);
   }

@@ -15,7 +15,7 @@
 namespace satin::cpu::SATIN_ISA::bf16 {
 
 struct PixelProduct {
-  static constexpr int64_t kTaps = 9, kStepsAtOnce = 32, kMostRows = 16;
+  static constexpr int64_t kTaps = 9, kStepsAtOnce = 16, kMostRows = 16;
 
   int64_t w, cols;  ///< of a row in pixels; channels, whole tiles
   int64_t steps = steps_of(w);
@@ -97,6 +97,7 @@ struct PixelProduct {
         block.c = sums + (tap * cols + a) * cols, block.c_row = cols;
         block.add = onto;
         block.fetch = fetch;
+        block.b_once = true;
         block.rows = cols - a > kSide ? 2 : 1;
         for (int64_t o = 0; o < cols; o += kDepth) {
           block.cols = cols - o > kSide ? 2 : 1;

@@ -4,6 +4,7 @@
 // conv2(h) goes into y while its sums are taken.  A strip computes the row of h above and below it
 // itself, so strips need nothing of each other.  Then y = x + z attention.
 #include "cpu/bf16_conv.h"
+#include "cpu/rcab.h"
 #include "tensor/layer_norm.h"
 #include "tensor/rcab.h"
 #include "tensor/scalar.h"
@@ -177,16 +178,6 @@ class Strip {
   const int64_t channels_, cols_;
 };
 
-/// y = x + y * attention for some pixels.
-void scale(float* y, const float* x, int64_t pixels, int64_t c, const float* attention) {
-  for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
-    int64_t i = 0;
-    for (; i + kLanes<float> <= c; i += kLanes<float>)
-      store(y + i, load(x + i) + load(y + i) * load(attention + i));
-    for (; i < c; ++i) y[i] = x[i] + y[i] * attention[i];
-  }
-}
-
 }  // namespace
 
 bool takes_rcab(const Call& call) { return call.out[0].shape.size() > 0; }
@@ -221,7 +212,7 @@ void rcab(const Call& call) {
   parallel_for(call, p.n * pieces, [&](int64_t i) {
     const int64_t begin = i % pieces * pixels, count = min_of(all - begin, pixels);
     const int64_t at = i / pieces * image_size + begin * p.c;
-    scale(y + at, x + at, count, p.c, s.attention + i / pieces * cols);
+    add_scaled(y + at, x + at, count, p.c, s.attention + i / pieces * cols);
   });
 }
 

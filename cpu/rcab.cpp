@@ -276,7 +276,8 @@ class Fused {
     const int64_t pieces = ceil_div(all, pixels);
     parallel_for(call_, n * pieces, [&](int64_t i) {
       const int64_t begin = i % pieces * pixels, end = min_of(all, begin + pixels);
-      scale(i / pieces * all + begin, end - begin, attention_ + i / pieces * p_.vector());
+      const int64_t first = (i / pieces * all + begin) * c;
+      add_scaled(y_ + first, x_ + first, end - begin, c, attention_ + i / pieces * p_.vector());
     });
   }
 
@@ -416,19 +417,6 @@ class Fused {
           to[(r * p_.w + i) * c + k] = z;
           s.row_sums[k] += z;
         }
-  }
-
-  /// y = x + y * attention for some pixels.
-  void scale(int64_t first, int64_t pixels, const T* attention) const {
-    const int64_t c = p_.c;
-    const T* x = x_ + first * c;
-    T* y = y_ + first * c;
-    for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
-      int64_t i = 0;
-      for (; i + kLanes<T> <= c; i += kLanes<T>)
-        store(y + i, load(x + i) + load(y + i) * load(attention + i));
-      for (; i < c; ++i) y[i] = x[i] + y[i] * attention[i];
-    }
   }
 
   const Layout<T> p_;

@@ -60,4 +60,20 @@ void zero(T* from, const T* to) {
   for (; from < to; ++from) *from = T{0};
 }
 
+/// y = x + y * attention for some pixels, of far memory all of it: fetched four pages ahead it
+/// comes nearly twice as fast.
+template <class T>
+void add_scaled(T* y, const T* x, int64_t pixels, int64_t c, const T* attention) {
+  constexpr int64_t kAhead = 16384 / sizeof(T);
+  for (int64_t p = 0; p < pixels; ++p, x += c, y += c) {
+    int64_t i = 0;
+    for (; i + kLanes<T> <= c; i += kLanes<T>) {
+      prefetch(x + i + kAhead);
+      prefetch(y + i + kAhead);
+      store(y + i, load(x + i) + load(y + i) * load(attention + i));
+    }
+    for (; i < c; ++i) y[i] = x[i] + y[i] * attention[i];
+  }
+}
+
 }  // namespace satin::cpu::SATIN_ISA

@@ -330,14 +330,22 @@ class Fused {
     }
   }
 
+  /// Rows of x or y from row i on, as far as there are any.
+  Coming<T> rows_of(const T* picture, const Strip& s, int64_t i, int64_t count) const {
+    const int64_t row = p_.w * p_.c;
+    return {picture + (s.image * p_.h + i) * row, max_of(0, min_of(count, p_.h - i)) * row};
+  }
+
   /// `count` tiles: in(i, t) puts tile i into the block as tile t, out(i, t) takes it out.
   template <class In, class Out>
-  void tiles(const Strip& s, const T* weights, int64_t count, In in, Out out) const {
+  void tiles(const Strip& s, const T* weights, int64_t count, const Coming<T>& next, In in, Out out)
+      const {
     for_even(0, count, p_.size.tiles, [&](int64_t begin, int64_t n) {
       for (int64_t t = 0; t < n; ++t) in(begin + t, t);
       for (int64_t k = 0; k < p_.size.kPoints; ++k) {
         Ahead ahead;
-        if (k + 1 < p_.size.kPoints)
+        next.part(begin, n, count).part(k, 1, p_.size.kPoints).add(ahead);
+        if (p_.size.many() && k + 1 < p_.size.kPoints)
           ahead.add(weights + (k + 1) * p_.size.point(), p_.size.point());
         winograd_product(p_.size, s.block, weights, k, n, ahead);
       }
@@ -350,7 +358,7 @@ class Fused {
     const int64_t pixel = p_.h_pixel(), cols = p_.tile_cols;
     normalize_up_to(s, 4 * end);
     tiles(
-        s, w1_, (end - begin) * cols,
+        s, w1_, (end - begin) * cols, rows_of(x_, s, 4 * end, 4 * p_.depth),
         [&](int64_t i, int64_t t) {
           const T* from[6];
           for (int r = 0; r < 6; ++r)
@@ -382,7 +390,7 @@ class Fused {
       const int64_t rows = min_of(p_.depth, s.end - row), end = min_of(own_end, row + rows + 1);
       for (; q < end; q += min_of(p_.depth, end - q)) hidden_tiles(s, q, min_of(end, q + p_.depth));
       tiles(
-          s, w2_, rows * cols,
+          s, w2_, rows * cols, rows_of(y_, s, 4 * row, 4 * rows),
           [&](int64_t i, int64_t t) {
             const T* from[6];
             for (int r = 0; r < 6; ++r)

@@ -1,6 +1,7 @@
 // What rcab and its gradient share: the shapes, LN of some rows and the attention.
 #pragma once
 
+#include "cpu/gmlp_group.h"
 #include "cpu/winograd.h"
 #include "tensor/layer_norm.h"
 #include "tensor/rcab.h"
@@ -25,6 +26,15 @@ struct RcabProblem {
 template <class T>
 void normalize(const Call& call, const T* x, T* y, int64_t rows) {
   const RcabProblem<T> p(call);
+  if (!wants_plain(call) && p.c % kLanes<T> == 0) {
+    const T *gamma = call.in[1].as<T>(), *beta = call.in[2].as<T>();
+    const int64_t c = p.c;
+    return normalize_rows(
+        x, c, rows, c, static_cast<T>(LayerNormAttrs{}.eps),
+        [&](int64_t r, int64_t j, Vec<T> h) __attribute__((always_inline)) {
+          store(y + r * c + j, load(gamma + j) * h + load(beta + j));
+        });
+  }
   const Attrs attrs{LayerNormAttrs{}};
   const Exec alone{.pool = nullptr, .profiler = nullptr, .plain = call.exec->plain};
   const Shape shape = {rows, p.c};

@@ -84,8 +84,8 @@ struct BackSlot {
   int64_t c_row, b_row, s_row;
   T *x{}, *dy[2]{};  ///< c columns; dy of the group at work and of the next
   T* xh{};           ///< c columns
-  T *t1{}, *uh{}, *t2{}, *bh{}, *bn{}, *gate{}, *du{},
-      *dm{};  ///< t2: the rows of a, then those of b
+  T *dt1{}, *dt2{};  ///< GELU's slopes until then; dt2: the rows of a, then those of b
+  T *uh{}, *bh{}, *bn{}, *gate{}, *du{}, *dm{};
   T* u;       ///< later LN(b)', b rows of S columns
   T *raw, *sums, *more;
   T *r1{}, *r2{}, *r3{};  ///< factors of the layer norms
@@ -96,8 +96,8 @@ struct BackSlot {
         s_row(whole_vectors<T>(w.pixels)) {
     const int64_t s = w.pixels, longest = max_of(b_row, c_row);
     for (T** rows : {&x, &dy[0], &dy[1], &xh}) *rows = from.take(s * c_row);
-    for (T** rows : {&t1, &uh, &bh, &bn, &gate, &du, &dm}) *rows = from.take(s * b_row);
-    t2 = from.take(2 * s * b_row);
+    for (T** rows : {&dt1, &uh, &bh, &bn, &gate, &du, &dm}) *rows = from.take(s * b_row);
+    dt2 = from.take(2 * s * b_row);
     u = from.take(max_of(s * b_row, w.b * s_row));
     raw = from.take(kChunkRows * longest);
     sums = from.take(kTileRows * longest);
@@ -111,7 +111,7 @@ struct BackSlot {
 template <class T>
 struct BackSums {
   T *u_dy{}, *gate_dy, *dy;   ///< [b, c], [b, c], [c]
-  T *p, *pb;                  ///< [S, S], [S]
+  T *p, *pb;                  ///< [S, S], [S, a vector]
   T *gate_gamma, *gate_beta;  ///< [b]
   T *uh_dt2[2], *dt2[2];      ///< [b, b], [b]: of a, of b
   T *xh_dt1{}, *dt1{};        ///< [c, b], [b]
@@ -124,7 +124,7 @@ struct BackSums {
       xh_dt1 = from.take(w.c * b_row), dt1 = from.take(b_row);
     }
     gate_dy = from.take(w.b * c_row), dy = from.take(c_row);
-    p = from.take(w.pixels * s_row), pb = from.take(w.pixels);
+    p = from.take(w.pixels * s_row), pb = from.take(w.pixels * kLanes<T>);
     gate_gamma = from.take(b_row), gate_beta = from.take(b_row);
     for (int i : {0, 1}) uh_dt2[i] = from.take(w.b * b_row), dt2[i] = from.take(b_row);
   }
@@ -188,6 +188,34 @@ template <class T>
 SATIN_INLINE void add_to(T* sum, Vec<T> x) {
   store(sum, load(sum) + x);
 }
+
+/// body(j, V): V = 4, 2 or 1 vectors of columns from j on, until all of a row are done.
+template <class T, class Body>
+SATIN_INLINE void for_columns(int64_t row, Body body) {
+  constexpr int kL = kLanes<T>;
+  int64_t j = 0;
+  for (; j + 4 * kL <= row; j += 4 * kL) body(j, std::integral_constant<int, 4>{});
+  for (; j + 2 * kL <= row; j += 2 * kL) body(j, std::integral_constant<int, 2>{});
+  for (; j < row; j += kL) body(j, std::integral_constant<int, 1>{});
+}
+
+/// Sums of V vectors of columns, in registers while rows are added to them.
+template <class T, int V>
+struct ColumnSums {
+  T* to;
+  Vec<T> sum[V];
+
+  SATIN_INLINE explicit ColumnSums(T* sums) : to(sums) {
+    SATIN_UNROLL
+    for (int v = 0; v < V; ++v) sum[v] = load(to + v * kLanes<T>);
+  }
+  SATIN_INLINE ~ColumnSums() {
+    SATIN_UNROLL
+    for (int v = 0; v < V; ++v) store(to + v * kLanes<T>, sum[v]);
+  }
+  ColumnSums(const ColumnSums&) = delete;
+  ColumnSums& operator=(const ColumnSums&) = delete;
+};
 
 /// The sum of a b over n values.
 template <class T>
@@ -296,19 +324,19 @@ struct BackGroup {
     const auto products = [&](const T* a, int64_t a_row, const Panels<T>& weights, T* to, T* gelu) {
       for_even(0, rows, kTileRows, [&](int64_t i, int64_t count) {
         product_rows(a + i * a_row, a_row, weights, to + i * b_row, count);
-        gelu_tile(to + i * b_row, gelu + i * b_row, b_row, count, b_row);
+        gelu_tile_with_slopes(to + i * b_row, gelu + i * b_row, b_row, count, b_row);
       });
     };
     T *xh = s.xh + begin * c_row, *uh = s.uh + at;
     const T* u = x + begin * c_row;
     if (w.outer) {
       normalize_rows(u, c_row, rows, w.c, w.eps, rows_of(xh, c_row), s.r1 + begin);
-      products(xh, c_row, packed.w1, s.t1 + at, s.u + at);
+      products(xh, c_row, packed.w1, s.dt1 + at, s.u + at);
       u = s.u + at;
     }
     normalize_rows(u, b_row, rows, w.b, w.eps, rows_of(uh, b_row), s.r2 + begin);
-    products(uh, b_row, packed.wa, s.t2 + at, s.gate + at);
-    products(uh, b_row, packed.wb, s.t2 + w.pixels * b_row + at, s.raw);
+    products(uh, b_row, packed.wa, s.dt2 + at, s.gate + at);
+    products(uh, b_row, packed.wb, s.dt2 + w.pixels * b_row + at, s.raw);
     normalize_rows(
         s.raw, b_row, rows, w.b, w.eps,
         [&](int64_t r, int64_t j, Vec<T> h) __attribute__((always_inline)) {
@@ -325,41 +353,52 @@ struct BackGroup {
     mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, s.sums);
     if (w.outer) product_rows(dy + begin * s.c_row, s.c_row, turned.w2, s.du + at, rows);
     product_rows(dy + begin * s.c_row, s.c_row, turned.out, s.more, rows);
-    for (int64_t i = 0; i < rows; ++i) {
-      T *a = s.gate + at + i * b_row, *t2 = s.t2 + at + i * b_row, *dm = s.dm + at + i * b_row;
-      const T *m_row = s.sums + i * b_row, *dgate_row = s.more + i * b_row;
-      const Vec<T> pb = splat<T>(packed.pb[begin + i]);
-      Vec<T> dpb{};
-      for (int64_t j = 0; j < b_row; j += kLanes<T>) {
-        const Vec<T> m = load(m_row + j) + pb, dgate = load(dgate_row + j), av = load(a + j);
-        const Vec<T> dmv = dgate * av, d = dgate * m * gelu_slope_vector<T>(load(t2 + j));
-        dpb += dmv;
-        store(dm + j, dmv);
-        store(a + j, av * m);
-        store(t2 + j, d);
-        add_to(sums.dt2[0] + j, d);
+    T *a = s.gate + at, *dt2 = s.dt2 + at, *dm = s.dm + at;
+    const T *slope = dt2, *pb = packed.pb + begin;
+    T* dpb = sums.pb + begin * kLanes<T>;
+    for_columns<T>(b_row, [&]<int V>(int64_t j, std::integral_constant<int, V>) {
+      ColumnSums<T, V> of_dt2(sums.dt2[0] + j);
+      for (int64_t i = 0; i < rows; ++i) {
+        Vec<T> of_row{};
+        SATIN_UNROLL
+        for (int v = 0; v < V; ++v) {
+          const int64_t to = i * b_row + j + v * kLanes<T>;
+          const Vec<T> m = load(s.sums + to) + pb[i], dgate = load(s.more + to), av = load(a + to);
+          const Vec<T> dmv = dgate * av, d = dgate * m * load(slope + to);
+          store(dm + to, dmv);
+          store(a + to, av * m);
+          store(dt2 + to, d);
+          of_row += dmv;
+          of_dt2.sum[v] += d;
+        }
+        add_to(dpb + i * kLanes<T>, of_row);
       }
-      sums.pb[begin + i] += sum_lanes<T>(dpb);
-    }
+    });
   }
 
   /// dLN(b) to dt2 of b.
   void mixed(int64_t begin, int64_t rows) const {
     const int64_t b_row = s.b_row, at = begin * b_row;
     mix(turned.p + begin * w.pixels, rows, w.pixels, s.dm, b_row, s.sums);
-    T* t2 = s.t2 + w.pixels * b_row + at;
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < b_row; j += kLanes<T>) {
-        const Vec<T> d = load(s.sums + i * b_row + j);
-        add_to(sums.gate_gamma + j, d * load(s.bh + at + i * b_row + j));
-        add_to(sums.gate_beta + j, d);
+    T* dt2 = s.dt2 + w.pixels * b_row + at;
+    for_columns<T>(b_row, [&]<int V>(int64_t j, std::integral_constant<int, V>) {
+      ColumnSums<T, V> gamma(sums.gate_gamma + j), beta(sums.gate_beta + j);
+      for (int64_t i = 0; i < rows; ++i) {
+        SATIN_UNROLL
+        for (int v = 0; v < V; ++v) {
+          const int64_t from = i * b_row + j + v * kLanes<T>;
+          const Vec<T> d = load(s.sums + from);
+          gamma.sum[v] += d * load(s.bh + at + from);
+          beta.sum[v] += d;
+        }
       }
+    });
     normalize_back(
         s.sums, b_row, rows_at(s.bh + at, b_row), s.r3 + begin, packed.gate_gamma, rows,
         w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
-          T* t = t2 + r * b_row + j;
-          const Vec<T> dt = d * gelu_slope_vector<T>(load(t));
-          store(t, dt);
+          T* to = dt2 + r * b_row + j;
+          const Vec<T> dt = d * load(to);
+          store(to, dt);
           add_to(sums.dt2[1] + j, dt);
         });
   }
@@ -367,13 +406,13 @@ struct BackGroup {
   /// dt2 and du to dt1.
   void middle(int64_t begin, int64_t rows) const {
     const int64_t b_row = s.b_row, at = begin * b_row;
-    product_rows(s.t2 + at, b_row, turned.wi, s.sums, rows, 2, w.pixels * b_row);
+    product_rows(s.dt2 + at, b_row, turned.wi, s.sums, rows, 2, w.pixels * b_row);
     normalize_back(
         s.sums, b_row, rows_at(s.uh + at, b_row), s.r2 + begin, static_cast<const T*>(nullptr),
         rows, w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
-          T* t = s.t1 + at + r * b_row + j;
-          const Vec<T> dt = (load(s.du + at + r * b_row + j) + d) * gelu_slope_vector<T>(load(t));
-          store(t, dt);
+          T* to = s.dt1 + at + r * b_row + j;
+          const Vec<T> dt = (load(s.du + at + r * b_row + j) + d) * load(to);
+          store(to, dt);
           add_to(sums.dt1 + j, dt);
         });
   }
@@ -382,7 +421,7 @@ struct BackGroup {
   void out(const T* dy, int64_t begin, int64_t rows, Walk& places) const {
     const int64_t c_row = s.c_row;
     const bool outer = w.outer;
-    product_rows((outer ? s.t1 : s.t2) + begin * s.b_row, s.b_row, outer ? turned.w1 : turned.wi,
+    product_rows((outer ? s.dt1 : s.dt2) + begin * s.b_row, s.b_row, outer ? turned.w1 : turned.wi,
                  s.sums, rows, outer ? 1 : 2, w.pixels * s.b_row);
     normalize_back(
         s.sums, c_row, rows_at((outer ? s.xh : s.uh) + begin * c_row, c_row),
@@ -439,11 +478,11 @@ struct BackGroup {
     }
     blocks([&](int64_t begin, int64_t rows) { mixed(begin, rows); });
     for (int half : {0, 1})
-      add_product_over_pixels(s.uh, b_row, w.b, s.t2 + half * pixels * b_row, b_row, pixels,
+      add_product_over_pixels(s.uh, b_row, w.b, s.dt2 + half * pixels * b_row, b_row, pixels,
                               sums.uh_dt2[half]);
     if (w.outer) {
       blocks([&](int64_t begin, int64_t rows) { middle(begin, rows); });
-      add_product_over_pixels(s.xh, s.c_row, w.c, s.t1, b_row, pixels, sums.xh_dt1);
+      add_product_over_pixels(s.xh, s.c_row, w.c, s.dt1, b_row, pixels, sums.xh_dt1);
     }
     Walk places(w.places, g);
     blocks([&](int64_t begin, int64_t rows) { out(dy, begin, rows, places); });

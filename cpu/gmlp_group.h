@@ -177,21 +177,35 @@ SATIN_INLINE Vec<T> gelu_vector(Vec<T> x) {
 }
 
 template <class T>
-SATIN_INLINE Vec<T> gelu_slope_vector(Vec<T> x) {
+SATIN_INLINE Vec<T> gelu_and_slope_vector(Vec<T> x, Vec<T>& slope) {
   if constexpr (sizeof(T) == 4) {
-    return vmath::gelu_slope(x);
+    return vmath::gelu_and_slope(x, slope);
   } else {
-    for (int i = 0; i < kLanes<T>; ++i) x[i] = scalar::gelu_grad(x[i], T(1), BinaryAttrs{});
+    for (int i = 0; i < kLanes<T>; ++i) {
+      slope[i] = scalar::gelu_grad(x[i], T(1), BinaryAttrs{});
+      x[i] = scalar::gelu(x[i], UnaryAttrs{});
+    }
     return x;
   }
 }
 
-/// GELU over what a tile has just written, in place or to rows just as far apart.
+/// GELU over what a tile has just written, in place.
 template <class T>
-SATIN_INLINE void gelu_tile(const T* c, T* to, int64_t row, int64_t rows, int64_t cols) {
+SATIN_INLINE void gelu_tile(T* c, int64_t row, int64_t rows, int64_t cols) {
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < cols; j += kLanes<T>)
-      store(to + i * row + j, gelu_vector<T>(load(c + i * row + j)));
+      store(c + i * row + j, gelu_vector<T>(load(c + i * row + j)));
+}
+
+/// The same to rows of `to` just as far apart; its derivative stays in place.
+template <class T>
+SATIN_INLINE void gelu_tile_with_slopes(T* c, T* to, int64_t row, int64_t rows, int64_t cols) {
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < cols; j += kLanes<T>) {
+      Vec<T> slope;
+      store(to + i * row + j, gelu_and_slope_vector<T>(load(c + i * row + j), slope));
+      store(c + i * row + j, slope);
+    }
 }
 
 /// (x - mean) / standard deviation of padded rows of c values; V: vectors of a row, 0 if any
@@ -283,8 +297,9 @@ SATIN_INLINE void normalize_back(const T* g,
   for (int64_t first = 0; first < rows; first += kL) {
     const int64_t count = min_of(kL, rows - first);
     Vec<T> sums_g[kL], sums_gh[kL];
-    for (int64_t r = 0; r < kL; ++r) {  // a last group that is not full reads its last row again
-      const int64_t row = first + min_of(r, count - 1);
+    for (int64_t r = count; r < kL; ++r) sums_g[r] = sums_gh[r] = Vec<T>{};
+    for (int64_t r = 0; r < count; ++r) {
+      const int64_t row = first + r;
       Vec<T> sum_g{}, sum_gh{};
       for (int64_t j = 0; j < padded; j += kL) {
         const Vec<T> d = scaled(row, j);

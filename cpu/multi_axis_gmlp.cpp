@@ -110,7 +110,7 @@ void chunk(const Branch<T>& w,
       for (int64_t j = 0; j < weights.cols; j += kTileCols<T>) {
         T* c = to + i * b_row + j;
         product_tile(a + i * a_row, a_row, weights, j, c, b_row, count);
-        gelu_tile(c, c, b_row, count, weights.width(j));
+        gelu_tile(c, b_row, count, weights.width(j));
       }
       next.some();
     });

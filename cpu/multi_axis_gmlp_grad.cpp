@@ -183,7 +183,7 @@ struct Finish {
       T* bias = w.outer ? d.b2 : d.bo;
       for (int64_t i = 0; w.first && i < w.c; ++i) bias[i] = sums.dy[i];
       for (int64_t i = 0; i < w.pixels; ++i) {
-        d.pb[i] = sums.pb[i];
+        d.pb[i] = sum_lanes<T>(load(sums.pb + i * kLanes<T>));
         for (int64_t j = 0; j < w.pixels; ++j)
           d.p[i * w.pixels + j] = sums.p[i * whole_vectors<T>(w.pixels) + j];
       }

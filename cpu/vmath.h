@@ -146,15 +146,19 @@ SATIN_INLINE F log(F x) {
   return x == 0 ? broadcast(-__builtin_inff()) : y;
 }
 
-/// x Phi(x) = relu(x) - z Phi(-z),  z = |x|,  Phi(-z) ~ max(p(z), 0)^4 with p of degree 8, which
-/// falls through 0 at z = 5.65: beyond it the result is x or 0 exactly.  Error <= 2.6e-7 |x|.
-SATIN_INLINE F gelu(F x) {
-  const F z = at_most(absolute(x), 5.7f);
-  const F p = at_least(
+/// The fourth root of Phi(-z) for z = |x| up to 5.7: max(p(z), 0) with p of degree 8, which falls
+/// through 0 at z = 5.65.
+SATIN_INLINE F root_of_phi(F z) {
+  return at_least(
       polynomial(z, 0.840896428f, -0.167734012f, -0.0501978137f, 0.00464987522f, 0.0037954459f,
                  -3.51471463e-05f, -0.000307397248f, 5.8395337e-05f, -3.39727035e-06f),
       0.0f);
-  const F p2 = p * p;
+}
+
+/// x Phi(x) = relu(x) - z Phi(-z),  z = |x|.  From where Phi is 0 on, the result is x or 0 exactly.
+/// Error <= 2.6e-7 |x|.
+SATIN_INLINE F gelu(F x) {
+  const F z = at_most(absolute(x), 5.7f), p = root_of_phi(z), p2 = p * p;
   return at_least(x, 0.0f) - z * (p2 * p2);
 }
 
@@ -171,6 +175,18 @@ SATIN_INLINE F gelu_slope(F x) {
                          -0.0261719916f, 0.00214417418f);
   const F g = (p * p) * (p * r);
   return x > 0 ? 1.0f - g : g;
+}
+
+/// gelu, and beside it what gelu_slope is, from the same root: g = p^3 r with r of degree 8.  A
+/// third cheaper than both apart.  Error of the slope <= 7e-7.
+SATIN_INLINE F gelu_and_slope(F x, F& slope) {
+  const F z = at_most(absolute(x), 5.7f), p = root_of_phi(z), p2 = p * p;
+  const F r = polynomial(z, 0.840897322f, -0.838705182f, -0.45154351f, 0.0598427057f,
+                         0.0652691349f, -0.00122542982f, -0.00751360459f, 0.00166303082f,
+                         -0.000109981316f);
+  const F g = p2 * (p * r);
+  slope = x > 0 ? 1.0f - g : g;
+  return at_least(x, 0.0f) - z * (p2 * p2);
 }
 
 }  // namespace satin::cpu::SATIN_ISA::vmath

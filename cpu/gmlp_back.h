@@ -85,7 +85,7 @@ struct BackSlot {
   T *x{}, *dy[2]{};  ///< c columns; dy of the group at work and of the next
   T* xh{};           ///< c columns
   T *dt1{}, *dt2{};  ///< GELU's slopes until then; dt2: the rows of a, then those of b
-  T *uh{}, *bh{}, *bn{}, *gate{}, *du{}, *dm{};
+  T *uh{}, *bh{}, *bn{}, *gate{}, *dm{};
   T* u;       ///< later LN(b)', b rows of S columns
   T *raw, *sums, *more;
   T *r1{}, *r2{}, *r3{};  ///< factors of the layer norms
@@ -96,7 +96,7 @@ struct BackSlot {
         s_row(whole_vectors<T>(w.pixels)) {
     const int64_t s = w.pixels, longest = max_of(b_row, c_row);
     for (T** rows : {&x, &dy[0], &dy[1], &xh}) *rows = from.take(s * c_row);
-    for (T** rows : {&dt1, &uh, &bh, &bn, &gate, &du, &dm}) *rows = from.take(s * b_row);
+    for (T** rows : {&dt1, &uh, &bh, &bn, &gate, &dm}) *rows = from.take(s * b_row);
     dt2 = from.take(2 * s * b_row);
     u = from.take(max_of(s * b_row, w.b * s_row));
     raw = from.take(kChunkRows * longest);
@@ -347,11 +347,10 @@ struct BackGroup {
         s.r3 + begin);
   }
 
-  /// a and dy to the gate, du, dm and dt2 of a; at most a tile's rows.
+  /// a and dy to the gate, dm and dt2 of a; at most a tile's rows.
   void gate(const T* dy, int64_t begin, int64_t rows) const {
     const int64_t b_row = s.b_row, at = begin * b_row;
     mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, s.sums);
-    if (w.outer) product_rows(dy + begin * s.c_row, s.c_row, turned.w2, s.du + at, rows);
     product_rows(dy + begin * s.c_row, s.c_row, turned.out, s.more, rows);
     T *a = s.gate + at, *dt2 = s.dt2 + at, *dm = s.dm + at;
     const T *slope = dt2, *pb = packed.pb + begin;
@@ -403,15 +402,16 @@ struct BackGroup {
         });
   }
 
-  /// dt2 and du to dt1.
-  void middle(int64_t begin, int64_t rows) const {
+  /// dy to du; with dt2 to dt1.
+  void middle(const T* dy, int64_t begin, int64_t rows) const {
     const int64_t b_row = s.b_row, at = begin * b_row;
+    product_rows(dy + begin * s.c_row, s.c_row, turned.w2, s.more, rows);
     product_rows(s.dt2 + at, b_row, turned.wi, s.sums, rows, 2, w.pixels * b_row);
     normalize_back(
         s.sums, b_row, rows_at(s.uh + at, b_row), s.r2 + begin, static_cast<const T*>(nullptr),
         rows, w.b, [&](int64_t r, int64_t j, Vec<T> d) __attribute__((always_inline)) {
           T* to = s.dt1 + at + r * b_row + j;
-          const Vec<T> dt = (load(s.du + at + r * b_row + j) + d) * load(to);
+          const Vec<T> dt = (load(s.more + r * b_row + j) + d) * load(to);
           store(to, dt);
           add_to(sums.dt1 + j, dt);
         });
@@ -432,6 +432,15 @@ struct BackGroup {
     for (int64_t i = 0; i < rows; ++i) {
       T* dx = w.y + places.take() * w.c;
       sum_row(dx, w.first ? dy + (begin + i) * c_row : dx, s.more + i * c_row, w.c);
+    }
+  }
+
+  /// Pixels of dx that are soon written, or added to.
+  SATIN_INLINE void fetch(Walk& places, int64_t pixels) const {
+    for (; pixels > 0; --pixels) {
+      T* dx = w.y + places.take() * w.c;
+      for (int64_t j = 0; j < w.c; j += 64 / static_cast<int64_t>(sizeof(T)))
+        prefetch_for_writing(dx + j);
     }
   }
 
@@ -481,11 +490,15 @@ struct BackGroup {
       add_product_over_pixels(s.uh, b_row, w.b, s.dt2 + half * pixels * b_row, b_row, pixels,
                               sums.uh_dt2[half]);
     if (w.outer) {
-      blocks([&](int64_t begin, int64_t rows) { middle(begin, rows); });
+      blocks([&](int64_t begin, int64_t rows) { middle(dy, begin, rows); });
       add_product_over_pixels(s.xh, s.c_row, w.c, s.dt1, b_row, pixels, sums.xh_dt1);
     }
-    Walk places(w.places, g);
-    blocks([&](int64_t begin, int64_t rows) { out(dy, begin, rows, places); });
+    Walk soon(w.places, g), now(w.places, g);
+    fetch(soon, kTileRows);
+    blocks([&](int64_t begin, int64_t rows) {
+      fetch(soon, min_of(rows, pixels - begin - kTileRows));
+      out(dy, begin, rows, now);
+    });
     next_x.rest();
     next_dy.rest();
   }

@@ -78,27 +78,37 @@ struct TurnedWeights {
   }
 };
 
+/// Groups whose part of dP is added up together: its sums are larger than the L1 cache, and with
+/// few channels reading and writing them would cost as much as the products.
+template <class T>
+int64_t batch_of(const Branch<T>& w) {
+  return max_of(1, 128 / whole_vectors<T>(w.b));
+}
+
 /// Rows of a group (b columns unless said otherwise), and one block of rows of any width.
 template <class T>
 struct BackSlot {
-  int64_t c_row, b_row, s_row;
+  int64_t c_row, b_row, s_row, dm_row;
   T *x{}, *dy[2]{};  ///< c columns; dy of the group at work and of the next
   T* xh{};           ///< c columns
   T *dt1{}, *dt2{};  ///< GELU's slopes until then; dt2: the rows of a, then those of b
-  T *uh{}, *bh{}, *bn{}, *gate{}, *dm{};
-  T* u;       ///< later LN(b)', b rows of S columns
+  T *u{}, *uh{}, *bh{}, *bn{}, *gate{};
+  T* dm;                  ///< of a batch of groups side by side
+  Panels<T> bn_turned{};  ///< LN(b)' of a batch, b rows of S columns each
   T *raw, *sums, *more;
   T *r1{}, *r2{}, *r3{};  ///< factors of the layer norms
 
   BackSlot(const Branch<T>& w, Carve<T>& from)
       : c_row(whole_vectors<T>(w.c)),
         b_row(whole_vectors<T>(w.b)),
-        s_row(whole_vectors<T>(w.pixels)) {
+        s_row(whole_vectors<T>(w.pixels)),
+        dm_row(batch_of(w) * b_row) {
     const int64_t s = w.pixels, longest = max_of(b_row, c_row);
     for (T** rows : {&x, &dy[0], &dy[1], &xh}) *rows = from.take(s * c_row);
-    for (T** rows : {&dt1, &uh, &bh, &bn, &gate, &dm}) *rows = from.take(s * b_row);
+    for (T** rows : {&dt1, &u, &uh, &bh, &bn, &gate}) *rows = from.take(s * b_row);
     dt2 = from.take(2 * s * b_row);
-    u = from.take(max_of(s * b_row, w.b * s_row));
+    dm = from.take(s * dm_row);
+    bn_turned = {batch_of(w) * w.b, s_row, from.take(batch_of(w) * w.b * s_row), nullptr};
     raw = from.take(kChunkRows * longest);
     sums = from.take(kTileRows * longest);
     more = from.take(kTileRows * longest);
@@ -155,8 +165,14 @@ void add_product_over_pixels(
 
 /// c = a block of P or P' times rows of all pixels.
 template <class T>
-void mix(const T* block, int64_t rows, int64_t pixels, const T* b, int64_t b_row, T* c) {
-  for (int64_t j = 0; j < b_row; j += kTileCols<T>) {
+void mix(const T* block,
+         int64_t rows,
+         int64_t pixels,
+         const T* b,
+         int64_t b_row,
+         int64_t cols,
+         T* c) {
+  for (int64_t j = 0; j < cols; j += kTileCols<T>) {
     Tile<T> t{};
     t.a = block;
     t.a_row = 1;
@@ -165,9 +181,9 @@ void mix(const T* block, int64_t rows, int64_t pixels, const T* b, int64_t b_row
     t.b_k = b_row;
     t.len = pixels;
     t.c = c + j;
-    t.c_row = b_row;
+    t.c_row = cols;
     t.rows = static_cast<int>(rows);
-    t.cols = static_cast<int>(min_of(kTileCols<T>, b_row - j));
+    t.cols = static_cast<int>(min_of(kTileCols<T>, cols - j));
     tile(t);
   }
 }
@@ -347,12 +363,13 @@ struct BackGroup {
         s.r3 + begin);
   }
 
-  /// a and dy to the gate, dm and dt2 of a; at most a tile's rows.
-  void gate(const T* dy, int64_t begin, int64_t rows) const {
-    const int64_t b_row = s.b_row, at = begin * b_row;
-    mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, s.sums);
+  /// a and dy to the gate, dm and dt2 of a; at most a tile's rows; k: which
+  /// group of the batch.
+  void gate(const T* dy, int64_t begin, int64_t rows, int64_t k) const {
+    const int64_t b_row = s.b_row, at = begin * b_row, dm_row = s.dm_row;
+    mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, b_row, s.sums);
     product_rows(dy + begin * s.c_row, s.c_row, turned.out, s.more, rows);
-    T *a = s.gate + at, *dt2 = s.dt2 + at, *dm = s.dm + at;
+    T *a = s.gate + at, *dt2 = s.dt2 + at, *dm = s.dm + begin * dm_row + k * b_row;
     const T *slope = dt2, *pb = packed.pb + begin;
     T* dpb = sums.pb + begin * kLanes<T>;
     for_columns<T>(b_row, [&]<int V>(int64_t j, std::integral_constant<int, V>) {
@@ -364,7 +381,7 @@ struct BackGroup {
           const int64_t to = i * b_row + j + v * kLanes<T>;
           const Vec<T> m = load(s.sums + to) + pb[i], dgate = load(s.more + to), av = load(a + to);
           const Vec<T> dmv = dgate * av, d = dgate * m * load(slope + to);
-          store(dm + to, dmv);
+          store(dm + i * dm_row + j + v * kLanes<T>, dmv);
           store(a + to, av * m);
           store(dt2 + to, d);
           of_row += dmv;
@@ -375,10 +392,10 @@ struct BackGroup {
     });
   }
 
-  /// dLN(b) to dt2 of b.
-  void mixed(int64_t begin, int64_t rows) const {
+  /// dLN(b) to dt2 of b; k: which group of the batch.
+  void mixed(int64_t begin, int64_t rows, int64_t k) const {
     const int64_t b_row = s.b_row, at = begin * b_row;
-    mix(turned.p + begin * w.pixels, rows, w.pixels, s.dm, b_row, s.sums);
+    mix(turned.p + begin * w.pixels, rows, w.pixels, s.dm + k * b_row, s.dm_row, b_row, s.sums);
     T* dt2 = s.dt2 + w.pixels * b_row + at;
     for_columns<T>(b_row, [&]<int V>(int64_t j, std::integral_constant<int, V>) {
       ColumnSums<T, V> gamma(sums.gate_gamma + j), beta(sums.gate_beta + j);
@@ -444,8 +461,8 @@ struct BackGroup {
     }
   }
 
-  /// Group g, whose x and dy are gathered; those of the next one come meanwhile.
-  void run(const T* dy, int64_t g, Gather<T>& next_x, Gather<T>& next_dy) const {
+  /// Group g, k in its batch, whose x and dy are gathered; those of the next one come meanwhile.
+  void run(const T* dy, int64_t g, int64_t k, Gather<T>& next_x, Gather<T>& next_dy) const {
     const int64_t pixels = w.pixels, b_row = s.b_row;
     const auto blocks = [&](auto f) {
       for_even(0, pixels, kTileRows, [&](int64_t begin, int64_t rows) {
@@ -456,7 +473,7 @@ struct BackGroup {
     };
     for_even(0, pixels, kChunkRows,
              [&](int64_t begin, int64_t rows) { forward(s.x, begin, rows); });
-    blocks([&](int64_t begin, int64_t rows) { gate(dy, begin, rows); });
+    blocks([&](int64_t begin, int64_t rows) { gate(dy, begin, rows, k); });
     for (int64_t j = 0; j < s.c_row; j += kLanes<T>) {
       Vec<T> sum{};
       for (int64_t i = 0; i < pixels; ++i) sum += load(dy + i * s.c_row + j);
@@ -464,28 +481,12 @@ struct BackGroup {
     }
     if (w.outer) add_product_over_pixels(s.u, b_row, w.b, dy, s.c_row, pixels, sums.u_dy);
     add_product_over_pixels(s.gate, b_row, w.b, dy, s.c_row, pixels, sums.gate_dy);
-    const Panels<T> turned_b{w.b, s.s_row, s.u, nullptr};
     for (int64_t j = 0; j < s.s_row; j += kTileCols<T>) {
-      const int width = turned_b.width(j);
-      pack_panel(turned_b.panel(j), s.bn + j * b_row, 1, b_row, w.b,
+      const int width = s.bn_turned.width(j);
+      pack_panel(s.bn_turned.at(k * w.b, j), s.bn + j * b_row, 1, b_row, w.b,
                  static_cast<int>(min_of(width, pixels - j)), width);
-      for_even(0, pixels, kTileRows, [&](int64_t begin, int64_t rows) {
-        Tile<T> t{};
-        t.a = s.dm + begin * b_row;
-        t.a_row = b_row;
-        t.a_k = 1;
-        t.b = turned_b.panel(j);
-        t.b_k = width;
-        t.len = w.b;
-        t.c = sums.p + begin * s.s_row + j;
-        t.c_row = s.s_row;
-        t.rows = static_cast<int>(rows);
-        t.cols = width;
-        t.add = true;
-        tile(t);
-      });
     }
-    blocks([&](int64_t begin, int64_t rows) { mixed(begin, rows); });
+    blocks([&](int64_t begin, int64_t rows) { mixed(begin, rows, k); });
     for (int half : {0, 1})
       add_product_over_pixels(s.uh, b_row, w.b, s.dt2 + half * pixels * b_row, b_row, pixels,
                               sums.uh_dt2[half]);
@@ -501,6 +502,30 @@ struct BackGroup {
     });
     next_x.rest();
     next_dy.rest();
+  }
+
+  /// dP (+)= dm LN(b)' of the `count` groups of a batch.
+  void add_to_p(int64_t count, bool add) const {
+    for_even(0, w.pixels, kTileRows, [&](int64_t begin, int64_t rows) {
+      for (int64_t j = 0; j < s.s_row; j += kTileCols<T>) {
+        Tile<T> t{};
+        t.a = s.dm + begin * s.dm_row;
+        t.a_row = s.dm_row;
+        t.a_k = 1;
+        t.b = s.bn_turned.panel(j);
+        t.b_k = s.bn_turned.width(j);
+        t.outer = count;
+        t.len = w.b;
+        t.a_outer = s.b_row;
+        t.b_outer = w.b * t.b_k;
+        t.c = sums.p + begin * s.s_row + j;
+        t.c_row = s.s_row;
+        t.rows = static_cast<int>(rows);
+        t.cols = s.bn_turned.width(j);
+        t.add = add;
+        tile(t);
+      }
+    });
   }
 };
 

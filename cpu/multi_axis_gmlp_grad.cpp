@@ -231,9 +231,14 @@ void fast_groups(const BackGroup<T>& group, const T* dy, int64_t begin, int64_t 
   };
   gather(begin, w.x, s.x).rest();
   gather(begin, dy, s.dy[begin % 2]).rest();
-  for (int64_t g = begin; g < end; ++g) {
-    Gather<T> next_x = gather(g + 1, w.x, s.x), next_dy = gather(g + 1, dy, s.dy[(g + 1) % 2]);
-    group.run(s.dy[g % 2], g, next_x, next_dy);
+  const int64_t batch = batch_of(w);
+  for (int64_t first = begin; first < end; first += batch) {
+    const int64_t count = min_of(batch, end - first);
+    for (int64_t g = first; g < first + count; ++g) {
+      Gather<T> next_x = gather(g + 1, w.x, s.x), next_dy = gather(g + 1, dy, s.dy[(g + 1) % 2]);
+      group.run(s.dy[g % 2], g, g - first, next_x, next_dy);
+    }
+    group.add_to_p(count, first > begin);
   }
 }
 

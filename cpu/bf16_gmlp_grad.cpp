@@ -84,7 +84,7 @@ struct GradScratch {
   int64_t pieces, workers, weights, slot, sums;  ///< the last three in bytes
 
   explicit GradScratch(const Branch<float>& w)
-      : pieces(pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
+      : pieces(summed_pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
     Memory of_weights, of_slot, of_sums;
     const Weights forward(w, of_weights);
     const TurnedHalves turned(w, of_weights);

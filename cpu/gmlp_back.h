@@ -22,16 +22,28 @@ struct TurnedWeights {
 
   int64_t p_blocks(const Branch<T>& w) const { return ceil_div(w.pixels, kTileRows); }
   int64_t tasks(const Branch<T>& w) const {
-    return w2.count() + out.count() + wi.count() + w1.count() + p_blocks(w);
+    return w2.count() + (w.outer ? 0 : out.count()) + wi.count() + w1.count() + p_blocks(w);
   }
 
+  /// A panel of Wo W2, turned, when packed.out's is there.
+  void pack_out(const Branch<T>& w, const Packed<T>& packed, int64_t panel) const {
+    const int64_t j = panel * kTileCols<T>;
+    const int width = packed.out.width(j), n = static_cast<int>(min_of(width, w.c - j));
+    const T* product = packed.out.panel(j) + w.b * width;
+    for (int64_t i = 0; i < out.cols; i += kTileCols<T>)
+      pack_panel(out.at(j, i), product + i * width, 1, width, n,
+                 static_cast<int>(min_of(out.width(i), w.b - i)), out.width(i));
+    for (int64_t i = 0; j == 0 && i < out.cols; ++i) out.bias[i] = 0;
+  }
+
+  /// The other parts.
   void pack(const Branch<T>& w, int64_t task) const {
     if (task < w2.count()) return pack_turned(w2, task, w.w2 + w.b0 * w.c, w.c, w.b, nullptr);
     task -= w2.count();
-    if (task < out.count())
-      return w.outer ? pack_product(w, task * kTileCols<T>)
-                     : pack_turned(out, task, w.wo, w.b, w.b, nullptr);
-    task -= out.count();
+    if (!w.outer) {
+      if (task < out.count()) return pack_turned(out, task, w.wo, w.b, w.b, nullptr);
+      task -= out.count();
+    }
     if (task < wi.count()) return pack_turned(wi, task, w.wi, 2 * w.b, w.b, w.gmlp_gamma);
     task -= wi.count();
     if (task < w1.count()) return pack_turned(w1, task, w.w1 + w.b0, 2 * w.c, w.c, w.norm_gamma);
@@ -58,23 +70,6 @@ struct TurnedWeights {
     if (scale)
       for (int64_t k = 0; k < to.k; ++k)
         for (int i = 0; i < n; ++i) to.panel(j)[k * width + i] *= scale[j + i];
-  }
-  void pack_product(const Branch<T>& w, int64_t j) const {
-    const int width = out.width(j), n = static_cast<int>(min_of(width, w.b - j));
-    T* panel = out.panel(j);
-    for (int i = 0; i < width; ++i) out.bias[j + i] = 0;
-    for (int64_t begin = 0; begin < w.c; begin += kTileCols<T>) {
-      const int64_t count = min_of(kTileCols<T>, w.c - begin);
-      for (int i = 0; i < width; ++i) {
-        double sums[kTileCols<T>] = {};
-        for (int64_t k = 0; i < n && k < w.b; ++k)
-          for (int64_t l = 0; l < count; ++l)
-            sums[l] += static_cast<double>(w.wo[(j + i) * w.b + k]) *
-                       static_cast<double>(w.w2[(w.b0 + k) * w.c + begin + l]);
-        for (int64_t l = 0; l < count; ++l)
-          panel[(begin + l) * width + i] = static_cast<T>(sums[l]);
-      }
-    }
   }
 };
 

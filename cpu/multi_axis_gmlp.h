@@ -15,6 +15,10 @@ namespace satin::cpu::SATIN_ISA {
 /// by this many at a time at most.
 inline int64_t pieces_of(int64_t groups) { return min_of(groups, 32); }
 inline int64_t workers_of(int64_t groups) { return min_of(groups, 16); }
+/// In the gradient every piece has sums of its own, which cost as much as a group or two.
+inline int64_t summed_pieces_of(int64_t groups) {
+  return min_of(groups, max_of(16, min_of(32, groups / 8)));
+}
 
 inline constexpr size_t kOuterWeights = 6, kOwnWeights = 10;
 
@@ -128,8 +132,10 @@ struct Packed {
         p(from.take(w.pixels * w.pixels)),
         pb(from.take(w.pixels)) {}
 
+  /// The first of the tasks that pack `out`, out.count() of them.
+  int64_t out_task() const { return w1.count() + wa.count() + wb.count(); }
   int64_t tasks(const Branch<T>& w) const {
-    return w1.count() + wa.count() + wb.count() + out.count() + p_blocks(w) + 1;
+    return out_task() + out.count() + p_blocks(w) + 1;
   }
 
   /// Packs one part.

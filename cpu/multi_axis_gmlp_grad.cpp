@@ -212,11 +212,24 @@ struct Finish {
         for (int64_t k = 0; k < kTileCols<T> && j + k < w.b; ++k)
           d.wo[(begin + i) * w.b + j + k] = c[i * kTileCols<T> + k];
     }
-    for (int64_t i = begin; i < end; ++i) {
-      T* to = d.w2 + (w.b0 + i) * w.c;
-      for (int64_t j = 0; j < w.c; ++j) to[j] = sums.u_dy[i * c_row + j] + w.bo[i] * sums.dy[j];
-      for (int64_t k = 0; k < w.b; ++k)
-        for (int64_t j = 0; j < w.c; ++j) to[j] += w.wo[k * w.b + i] * sums.gate_dy[k * c_row + j];
+    T* to = d.w2 + (w.b0 + begin) * w.c;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < w.c; ++j)
+        to[i * w.c + j] = sums.u_dy[(begin + i) * c_row + j] + w.bo[begin + i] * sums.dy[j];
+    for (int64_t j = 0; j < c_row; j += kTileCols<T>) {
+      Tile<T> t{};
+      t.a = w.wo + begin;
+      t.a_row = 1;
+      t.a_k = w.b;
+      t.b = sums.gate_dy + j;
+      t.b_k = c_row;
+      t.len = w.b;
+      t.c = to + j;
+      t.c_row = w.c;
+      t.rows = static_cast<int>(rows);
+      t.cols = static_cast<int>(min_of(kTileCols<T>, w.c - j));
+      t.add = true;
+      tile(t);
     }
   }
 };
@@ -250,7 +263,7 @@ struct Scratch {
   int64_t pieces, workers, weights, slot, sums;
 
   explicit Scratch(const Branch<T>& w)
-      : pieces(pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
+      : pieces(summed_pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
     Carve<T> of_weights, of_slot, of_plain, of_sums;
     Packed<T>(w, of_weights);
     TurnedWeights<T>(w, of_weights);
@@ -290,7 +303,10 @@ void run_fast(const Call& call, int k) {
   T* all = partial + scratch.pieces * scratch.sums;
   const int64_t tasks = packed.tasks(w), groups = w.places.count(), pieces = scratch.pieces;
   parallel_for(call, tasks + turned.tasks(w), [&](int64_t task) {
-    task < tasks ? packed.pack(w, task) : turned.pack(w, task - tasks);
+    if (task >= tasks) return turned.pack(w, task - tasks);
+    packed.pack(w, task);
+    const int64_t panel = task - packed.out_task();
+    if (w.outer && panel >= 0 && panel < packed.out.count()) turned.pack_out(w, packed, panel);
   });
   parallel_workers(call, scratch.workers, pieces, [&](int64_t worker, int64_t piece) {
     Carve<T> of_sums(partial + piece * scratch.sums);

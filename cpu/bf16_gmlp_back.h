@@ -240,9 +240,10 @@ struct GradGroups {
     multiply_by(forward.w1, xh, s.c_row, rows, raw);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
-        const F t = load(raw + r * cols + j), u = coarse_gelu(t);
+        F slope;
+        const F u = coarse_gelu_and_slope(load(raw + r * cols + j), slope);
         store(raw + r * cols + j, u);
-        store_half(s.slope1 + at + r * s.b_row + j, coarse_gelu_slope(t));
+        store_half(s.slope1 + at + r * s.b_row + j, slope);
         store_half(s.chunk + r * s.b_row + j, u);
       }
     pair_rows(s.chunk, s.b_row, rows, cols, s.ug_pairs + begin * kSide, steps);
@@ -250,11 +251,13 @@ struct GradGroups {
     multiply_by(forward.ab, uh, s.b_row, rows, raw);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
-        const F ta = load(raw + r * 2 * cols + j), tb = load(raw + (r * 2 + 1) * cols + j);
-        store_half(s.a + at + r * s.b_row + j, coarse_gelu(ta));
-        store_half(s.slope_a + at + r * s.b_row + j, coarse_gelu_slope(ta));
-        store(raw + (r * 2 + 1) * cols + j, coarse_gelu(tb));
-        store_half(s.slope_b + at + r * s.b_row + j, coarse_gelu_slope(tb));
+        F slope_a, slope_b;
+        const F a = coarse_gelu_and_slope(load(raw + r * 2 * cols + j), slope_a),
+                b = coarse_gelu_and_slope(load(raw + (r * 2 + 1) * cols + j), slope_b);
+        store_half(s.a + at + r * s.b_row + j, a);
+        store_half(s.slope_a + at + r * s.b_row + j, slope_a);
+        store(raw + (r * 2 + 1) * cols + j, b);
+        store_half(s.slope_b + at + r * s.b_row + j, slope_b);
       }
     normalize_rows(
         raw + cols, 2 * cols, rows, w.b, w.eps,

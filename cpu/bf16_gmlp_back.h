@@ -158,6 +158,17 @@ struct GradGroups {
   const GradSlot& slot;
   const GradSums& sums;
 
+  /// What comes with the next group, a few pixels at a time: as many turns as there are in the steps
+  /// of a chunk.  More at once would fill the processor's queue of cache lines on their way.
+  struct Next {
+    Gather<float>&x, &dy;
+    void some() const {
+      x.some();
+      dy.some();
+    }
+  };
+  static constexpr int64_t kTurns = 16;
+
   /// Groups [begin, end).
   void run(const float* dy, int64_t begin, int64_t end) const {
     const Session session;
@@ -165,7 +176,7 @@ struct GradGroups {
     s.clear(w);
     const auto gather = [&](int64_t g, const float* from, float* to) {
       return Gather<float>(w.places, g, from, w.c, to, s.x_row,
-                           4 * ceil_div(w.pixels, chunk_rows(w.b)), g < end);
+                           kTurns * ceil_div(w.pixels, chunk_rows(w.b)), g < end);
     };
     gather(begin, w.x, s.x[begin % 2]).rest();
     gather(begin, dy, s.dy[begin % 2]).rest();
@@ -174,7 +185,7 @@ struct GradGroups {
       for (int64_t g = first; g < first + count; ++g) {
         Gather<float> next_x = gather(g + 1, w.x, s.x[(g + 1) % 2]),
                       next_dy = gather(g + 1, dy, s.dy[(g + 1) % 2]);
-        group(g, g - first, count, next_x, next_dy);
+        group(g, g - first, count, {next_x, next_dy});
       }
       Block block{};
       block.a = s.dm, block.a_row = s.dm_row();
@@ -224,7 +235,12 @@ struct GradGroups {
   }
 
   /// Rows [begin, begin + rows), x to LN(b); k: which group of the batch.
-  void to_gate(const float* x, int64_t begin, int64_t rows, int64_t k, int64_t count) const {
+  void to_gate(const float* x,
+               int64_t begin,
+               int64_t rows,
+               int64_t k,
+               int64_t count,
+               const Next& next) const {
     const GradSlot s = slot;
     const float *gamma = forward.gate_gamma, *beta = forward.gate_beta;
     const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
@@ -237,6 +253,7 @@ struct GradGroups {
     Half *xh = s.xh + begin * s.c_row, *uh = s.uh + begin * s.b_row, *bh = s.bh + begin * s.b_row;
     normalize_rows(x + begin * s.x_row, s.x_row, rows, w.c, w.eps, to_rows(xh, s.c_row),
                    s.r1 + begin);
+    next.some();
     multiply_by(forward.w1, xh, s.c_row, rows, raw);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
@@ -247,7 +264,9 @@ struct GradGroups {
         store_half(s.chunk + r * s.b_row + j, u);
       }
     pair_rows(s.chunk, s.b_row, rows, cols, s.ug_pairs + begin * kSide, steps);
+    next.some();
     normalize_rows(raw, cols, rows, w.b, w.eps, to_rows(uh, s.b_row), s.r2 + begin);
+    next.some();
     multiply_by(forward.ab, uh, s.b_row, rows, raw);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
@@ -259,6 +278,7 @@ struct GradGroups {
         store(raw + (r * 2 + 1) * cols + j, b);
         store_half(s.slope_b + at + r * s.b_row + j, slope_b);
       }
+    next.some();
     normalize_rows(
         raw + cols, 2 * cols, rows, w.b, w.eps,
         [&](int64_t r, int64_t j, F h) __attribute__((always_inline)) {
@@ -266,6 +286,7 @@ struct GradGroups {
           store_half(s.chunk + r * s.b_row + j, load(gamma + j) * h + load(beta + j));
         },
         s.r3 + begin);
+    next.some();
     pair_rows(s.chunk, s.b_row, rows, cols, s.bn_pairs + begin * kSide, steps);
     const int64_t of_group = s.b_row / kDepth;
     for (int64_t r = 0; r < rows; r += kSide)
@@ -276,7 +297,8 @@ struct GradGroups {
   }
 
   /// dy and a to the gate, dm and dt2 of a.
-  void gate(const float* dy, int64_t begin, int64_t rows, int64_t k) const {
+  void gate(
+      const float* dy, int64_t begin, int64_t rows, int64_t k, const Next& next) const {
     const GradSlot s = slot;
     float *of_dt2 = sums.dt2, *of_pb = sums.pb;
     const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
@@ -290,9 +312,11 @@ struct GradGroups {
       }
       store(sums.dy + j, sum);
     }
+    next.some();
     float* dgate_rows = s.more();
     multiply_by(turned.out, dy_rows, s.c_row, rows, dgate_rows);
     mix(forward.p, begin, rows, s.bn_pairs);
+    next.some();
     const int64_t dm_row = s.dm_row();
     Half *dm_rows = s.dm + begin * dm_row + k * s.b_row, *dt2_rows = s.dt2 + begin * 2 * s.b_row;
     for (int64_t r = 0; r < rows; ++r) {
@@ -310,6 +334,7 @@ struct GradGroups {
       }
       add_to(of_pb + (begin + r) * kLanes<float>, dpb);
     }
+    next.some();
     pair_rows(dm_rows, dm_row, rows, cols, s.dm_pairs + begin * kSide, steps);
     pair_rows(s.chunk, s.b_row, rows, cols, s.ug_pairs + packed_halves(steps, cols) + begin * kSide,
               steps);
@@ -317,11 +342,12 @@ struct GradGroups {
   }
 
   /// dLN(b) to dt2 of b.
-  void mixed(int64_t begin, int64_t rows) const {
+  void mixed(int64_t begin, int64_t rows, const Next& next) const {
     const GradSlot s = slot;
     float* of_dt2 = sums.dt2 + s.cols;
     const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
     mix(turned.p, begin, rows, s.dm_pairs);
+    next.some();
     const Half* bh = s.bh + begin * s.b_row;
     for (int64_t j = 0; j < cols; j += kLanes<float>) {
       F gamma = load(sums.gate_gamma + j), beta = load(sums.gate_beta + j);
@@ -346,13 +372,14 @@ struct GradGroups {
   }
 
   /// dy to du; with dt2 to dt1.
-  void middle(int64_t begin, int64_t rows) const {
+  void middle(int64_t begin, int64_t rows, const Next& next) const {
     const GradSlot s = slot;
     float* of_dt1 = sums.dt1;
     const int64_t cols = s.cols, at = begin * s.b_row;
     float* du = s.more();
     multiply_by(turned.w2, s.dy_rows + begin * s.c_row, s.c_row, rows, du);
     multiply_by(turned.wi, s.dt2 + begin * 2 * s.b_row, 2 * s.b_row, rows, s.raw);
+    next.some();
     Half* dt1_rows = s.dt1 + begin * s.b_row;
     normalize_back(
         s.raw, cols, halves_at(s.uh + begin * s.b_row, s.b_row), s.r2 + begin,
@@ -366,7 +393,8 @@ struct GradGroups {
   }
 
   /// dt1 to dx; the first branch adds dy.
-  void out(const float* dy, int64_t begin, int64_t rows, Walk& places) const {
+  void out(
+      const float* dy, int64_t begin, int64_t rows, Walk& places, const Next& next) const {
     const GradSlot s = slot;
     const int64_t cols = turned.w1.cols;
     multiply_by(turned.w1, s.dt1 + begin * s.b_row, s.b_row, rows, s.raw);
@@ -376,32 +404,31 @@ struct GradGroups {
         w.c, [&](int64_t r, int64_t j, F d) __attribute__((always_inline)) {
           store(s.raw + r * cols + j, d);
         });
+    next.some();
     for (int64_t r = 0; r < rows; ++r) {
       float* dx = w.y + places.take() * w.c;
       sum_row(dx, w.first ? dy + (begin + r) * s.x_row : dx, s.raw + r * cols, w.c);
     }
   }
 
-  void group(
-      int64_t g, int64_t k, int64_t count, Gather<float>& next_x, Gather<float>& next_dy) const {
+  void group(int64_t g, int64_t k, int64_t count, const Next& next) const {
     const GradSlot& s = slot;
     const float *x = s.x[g % 2], *dy = s.dy[g % 2];
     const int64_t most = chunk_rows(w.b);
     const auto chunks = [&](auto f) {
       for (int64_t i = 0; i < w.pixels; i += most) {
         f(i, min_of(most, w.pixels - i));
-        next_x.some();
-        next_dy.some();
+        next.some();
       }
     };
-    chunks([&](int64_t i, int64_t rows) { to_gate(x, i, rows, k, count); });
-    chunks([&](int64_t i, int64_t rows) { gate(dy, i, rows, k); });
+    chunks([&](int64_t i, int64_t rows) { to_gate(x, i, rows, k, count, next); });
+    chunks([&](int64_t i, int64_t rows) { gate(dy, i, rows, k, next); });
     turn(s.dy_rows, s.c_row, w.c);
     add_over_pixels(w.c, s.ug_pairs, 2 * s.cols, sums.dy_ug);
-    for (int64_t i = 0; i < w.pixels; i += most) mixed(i, min_of(most, w.pixels - i));
+    chunks([&](int64_t i, int64_t rows) { mixed(i, rows, next); });
     turn(s.uh, s.b_row, w.b);
     add_over_pixels(w.b, s.dt2_pairs, 2 * s.cols, sums.uh_dt2);
-    chunks([&](int64_t i, int64_t rows) { middle(i, rows); });
+    chunks([&](int64_t i, int64_t rows) { middle(i, rows, next); });
     turn(s.xh, s.c_row, w.c);
     add_over_pixels(w.c, s.dt1_pairs, s.cols, sums.xh_dt1);
     Walk soon(w.places, g), now(w.places, g);
@@ -410,10 +437,10 @@ struct GradGroups {
         float* dx = w.y + soon.take() * w.c;
         for (int64_t j = 0; j < w.c; j += 16) prefetch_for_writing(dx + j);
       }
-      out(dy, i, rows, now);
+      out(dy, i, rows, now, next);
     });
-    next_x.rest();
-    next_dy.rest();
+    next.x.rest();
+    next.dy.rest();
   }
 };
 

@@ -27,8 +27,8 @@ struct Case {
 Tensor leaf(const Shape& shape) { return parameter(shape, DType::f32, "leaf"); }
 
 MultiAxisGmlpWeights gmlp_weights_of(int64_t c, int64_t s) {
-  MultiAxisGmlpWeights w{leaf({c}),        leaf({c}),        leaf({c, 2 * c}), leaf({2 * c}),
-                         leaf({2 * c, c}), leaf({c}),        {}};
+  MultiAxisGmlpWeights w{leaf({c}), leaf({c}), leaf({c, 2 * c}), leaf({2 * c}), leaf({2 * c, c}),
+                         leaf({c}), {}};
   for (int i = 0; i < 2; ++i)
     w.branches.push_back({leaf({c}), leaf({c}), leaf({c, 2 * c}), leaf({2 * c}), leaf({c}),
                           leaf({c}), leaf({s, s}), leaf({s}), leaf({c, c}), leaf({c})});
@@ -36,8 +36,8 @@ MultiAxisGmlpWeights gmlp_weights_of(int64_t c, int64_t s) {
 }
 
 RcabWeights rcab_weights_of(int64_t c) {
-  return {leaf({c}), leaf({c}), leaf({3, 3, c, c}), leaf({c}), leaf({3, 3, c, c}), leaf({c}),
-          leaf({c, c / 4}), leaf({c / 4}), leaf({c / 4, c}), leaf({c})};
+  return {leaf({c}), leaf({c}),        leaf({3, 3, c, c}), leaf({c}),        leaf({3, 3, c, c}),
+          leaf({c}), leaf({c, c / 4}), leaf({c / 4}),      leaf({c / 4, c}), leaf({c})};
 }
 
 std::vector<Case> cases() {

@@ -17,8 +17,8 @@ inline int64_t chunk_rows(int64_t b) { return b <= 64 ? 2 * kGroupRows : kGroupR
 /// rows of a tile would share few sets of the L1 cache otherwise.
 inline int64_t apart(int64_t n) { return n / kDepth % 2 == 0 ? n + kDepth : n; }
 
-/// The square root of Phi(-z) for z = |x| up to 4.5, as coarse as what is about to be rounded to bf16
-/// may be: max(p(z), 0) with p of degree 4.
+/// The square root of Phi(-z) for z = |x| up to 4.5, as coarse as what is about to be rounded to
+/// bf16 may be: max(p(z), 0) with p of degree 4.
 SATIN_INLINE F coarse_root_of_phi(F z) {
   return vmath::at_least(vmath::polynomial(z, 0.7069773f, -0.278420269f, -0.0721621066f,
                                            0.0478378646f, -0.00586659461f),

@@ -158,8 +158,8 @@ struct GradGroups {
   const GradSlot& slot;
   const GradSums& sums;
 
-  /// What comes with the next group, a few pixels at a time: as many turns as there are in the steps
-  /// of a chunk.  More at once would fill the processor's queue of cache lines on their way.
+  /// What comes with the next group, a few pixels at a time: as many turns as there are in the
+  /// steps of a chunk.  More at once would fill the processor's queue of cache lines on their way.
   struct Next {
     Gather<float>&x, &dy;
     void some() const {
@@ -297,8 +297,7 @@ struct GradGroups {
   }
 
   /// dy and a to the gate, dm and dt2 of a.
-  void gate(
-      const float* dy, int64_t begin, int64_t rows, int64_t k, const Next& next) const {
+  void gate(const float* dy, int64_t begin, int64_t rows, int64_t k, const Next& next) const {
     const GradSlot s = slot;
     float *of_dt2 = sums.dt2, *of_pb = sums.pb;
     const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
@@ -393,8 +392,7 @@ struct GradGroups {
   }
 
   /// dt1 to dx; the first branch adds dy.
-  void out(
-      const float* dy, int64_t begin, int64_t rows, Walk& places, const Next& next) const {
+  void out(const float* dy, int64_t begin, int64_t rows, Walk& places, const Next& next) const {
     const GradSlot s = slot;
     const int64_t cols = turned.w1.cols;
     multiply_by(turned.w1, s.dt1 + begin * s.b_row, s.b_row, rows, s.raw);

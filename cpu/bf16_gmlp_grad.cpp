@@ -2,7 +2,7 @@
 // first, whose formulas and names these are.  The way back through a group is bf16_gmlp_back.h;
 // here is what goes before and after all groups.
 #include "cpu/bf16_gmlp_back.h"
-#include "cpu/gmlp_back.h"
+#include "cpu/gmlp_weight_grad.h"
 
 namespace satin::cpu::SATIN_ISA::bf16 {
 namespace {

@@ -134,9 +134,7 @@ struct Packed {
 
   /// The first of the tasks that pack `out`, out.count() of them.
   int64_t out_task() const { return w1.count() + wa.count() + wb.count(); }
-  int64_t tasks(const Branch<T>& w) const {
-    return out_task() + out.count() + p_blocks(w) + 1;
-  }
+  int64_t tasks(const Branch<T>& w) const { return out_task() + out.count() + p_blocks(w) + 1; }
 
   /// Packs one part.
   void pack(const Branch<T>& w, int64_t task) const {

@@ -181,9 +181,8 @@ SATIN_INLINE F gelu_slope(F x) {
 /// third cheaper than both apart.  Error of the slope <= 7e-7.
 SATIN_INLINE F gelu_and_slope(F x, F& slope) {
   const F z = at_most(absolute(x), 5.7f), p = root_of_phi(z), p2 = p * p;
-  const F r = polynomial(z, 0.840897322f, -0.838705182f, -0.45154351f, 0.0598427057f,
-                         0.0652691349f, -0.00122542982f, -0.00751360459f, 0.00166303082f,
-                         -0.000109981316f);
+  const F r = polynomial(z, 0.840897322f, -0.838705182f, -0.45154351f, 0.0598427057f, 0.0652691349f,
+                         -0.00122542982f, -0.00751360459f, 0.00166303082f, -0.000109981316f);
   const F g = p2 * (p * r);
   slope = x > 0 ? 1.0f - g : g;
   return at_least(x, 0.0f) - z * (p2 * p2);

@@ -107,7 +107,8 @@ TEST_CASE("gmlp: one step each way, and scratch that does not grow with the pict
         back ? gmlp_grad(all[0], w, input(all[0].shape()), attrs) : Tensors{gmlp(all[0], w, attrs)},
         cpu::backend());
   };
-  const int64_t more = (512 * 512 - 256 * 256) * 32 * 4;  // both have as many pieces as there can be
+  const int64_t more =
+      (512 * 512 - 256 * 256) * 32 * 4;  // both have as many pieces as there can be
   for (const bool back : {false, true}) {
     const Plan small = plan(256, back), large = plan(512, back);
     CHECK(large.steps.size() == 1);

@@ -70,7 +70,7 @@ double peak(ThreadPool& pool) {
 #if defined(__x86_64__)
   const std::string_view isa = cpu::backend().name();
   if (isa == "avx2") chains = chains_avx2, lanes = 8;
-  if (isa == "avx512") chains = chains_avx512, lanes = 16;
+  if (isa == "avx512" || isa == "amx") chains = chains_avx512, lanes = 16;
 #endif
   constexpr int kRuns = 8;  // per thread, so that a late start costs little
   const double seconds = best_seconds(pool, [&] {

@@ -63,10 +63,7 @@ class Groups {
       Walk soon(w_.places, g), now(w_.places, g);
       for (int64_t i = 0; i < w_.pixels; i += most) {
         const int64_t rows = min_of(most, w_.pixels - i);
-        for (int64_t r = 0; r < rows; ++r) {
-          float* y = w_.y + soon.take() * w_.c;
-          for (int64_t j = 0; j < w_.c; j += 16) prefetch_for_writing(y + j);
-        }
+        fetch_for_writing(soon, rows, w_.y, w_.c);
         gate(i, rows);
         next.some();
         out(x, i, rows, now);

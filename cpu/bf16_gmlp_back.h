@@ -431,10 +431,7 @@ struct GradGroups {
     add_over_pixels(w.c, s.dt1_pairs, s.cols, sums.xh_dt1);
     Walk soon(w.places, g), now(w.places, g);
     chunks([&](int64_t i, int64_t rows) {
-      for (int64_t r = 0; r < rows; ++r) {
-        float* dx = w.y + soon.take() * w.c;
-        for (int64_t j = 0; j < w.c; j += 16) prefetch_for_writing(dx + j);
-      }
+      fetch_for_writing(soon, rows, w.y, w.c);
       out(dy, i, rows, now, next);
     });
     next.x.rest();

@@ -3,28 +3,20 @@
 //
 // The forward convolution is one pass of conv_pass.h.  The gradient in x is the same by phases of
 // the stride: pixels of dx whose place modulo the stride agrees meet the same taps of the kernel, a
-// dense convolution with turned weights.  The gradient in w reads both images in place, the sum of
-// a tile being a chunk of pixels; fixed pieces of rows have their own partial results, added in
-// order.  Where a 3x3 kernel meets enough channels and pixels, all three go Winograd's way
-// (winograd.h) instead; a forward convolution to a few channels goes that of conv_few.h.
+// dense convolution with turned weights.  The gradient in w is that of conv_weight_grad.h; fixed
+// pieces of rows have their own partial results, added in order.  Where a 3x3 kernel meets enough
+// channels and pixels, all three go Winograd's way (winograd.h) instead; a convolution to a few
+// channels and its gradient in w go that of conv_few.h.
 #include "tensor/conv2d.h"
 
 #include "cpu/conv_few.h"
 #include "cpu/conv_pass.h"
+#include "cpu/conv_weight_grad.h"
 #include "cpu/winograd.h"
 #include "tensor/pack_weight.h"
 
 namespace satin::cpu::SATIN_ISA {
 namespace {
-
-/// The shapes of the triple.
-struct ConvProblem {
-  int64_t n, h, w, cin, oh, ow, cout, kh, kw;
-  int64_t stride, pad, dilation, groups;
-
-  int64_t group_in() const { return cin / groups; }
-  int64_t group_out() const { return cout / groups; }
-};
 
 ConvProblem problem_of(const Call& call) {
   const auto a = call.as<Conv2dAttrs>();
@@ -271,126 +263,35 @@ void fast_input_grad(const Call& call) {
 
 // --- the fast way: the gradient in w ---------------------------------------------------------
 
-/// Rows of dy in one sum of a tile: the rows of x and dy that it reads stay in the L2 cache.
-constexpr int64_t kSumPixels = 512;
-
-struct Sums {
-  int64_t rows_per_step, steps_per_image, steps, pieces;
-};
-
+/// Whether the taps of all outputs are rows of one product.
 template <class T>
-Sums sums_of(const ConvProblem& p) {
-  Sums s{};
-  s.rows_per_step = max_of(1, min_of(p.oh, kSumPixels / max_of(1, p.ow)));
-  s.steps_per_image = ceil_div(p.oh, s.rows_per_step);
-  s.steps = p.n * s.steps_per_image;
-  const int64_t bytes = p.kh * p.kw * p.group_in() * p.cout * static_cast<int64_t>(sizeof(T));
-  s.pieces = max_of(1, min_of(min_of(32, s.steps), (int64_t{8} << 20) / max_of(1, bytes)));
-  return s;
+bool few_outputs_pay(const ConvProblem& p) {
+  return p.groups == 1 && p.stride == 1 && p.dilation == 1 &&
+         FewOutputsWeightGrad<T>{few_outputs<T>(p)}.pays();
 }
-
-/// Columns of dy that do not fill vectors are copied, a step at a time.
-template <class T>
-int64_t tail_size(const ConvProblem& p, const Sums& s) {
-  return p.group_out() % kLanes<T> ? s.rows_per_step * p.ow * kLanes<T> : 0;
-}
-
-template <class T>
-struct WeightGrad {
-  const ConvProblem p;
-  const Sums s;
-  const T* x;
-  const T* dy;
-
-  /// Rows [first, last) of dy in image n.
-  struct Step {
-    int64_t n, first, last;
-  };
-  Step step(int64_t i) const {
-    const int64_t first = i % s.steps_per_image * s.rows_per_step;
-    return {i / s.steps_per_image, first, min_of(p.oh, first + s.rows_per_step)};
-  }
-  const T* image(const Step& t) const { return x + t.n * p.h * p.w * p.cin; }
-  const T* dy_of(const Step& t) const { return dy + (t.n * p.oh + t.first) * p.ow * p.cout; }
-
-  /// What a step is the first to read.
-  Ahead ahead_of(const Step& t) const {
-    const auto behind =
-        [&](int64_t row) {  // the row of x behind those that dy's rows up to this meet
-          return max_of(0, min_of(p.h, row * p.stride - p.pad + p.dilation * (p.kh - 1) + 1));
-        };
-    const int64_t from = t.first ? behind(t.first - 1) : 0, row = p.w * p.cin;
-    Ahead ahead;
-    ahead.add(image(t) + from * row, (behind(t.last - 1) - from) * row);
-    ahead.add(dy_of(t), (t.last - t.first) * p.ow * p.cout);
-    return ahead;
-  }
-
-  /// dw = (or += if `add`) the products of one step.  tail: tail_size elements.
-  void run(const Step& now, T* dw, bool add, T* tail, Ahead ahead) const {
-    const int64_t ci_n = p.group_in(), co_n = p.group_out(), whole = co_n / kLanes<T> * kLanes<T>;
-    for (int64_t group = 0; group < p.groups; ++group) {
-      const T* dy_group = dy_of(now) + group * co_n;
-      if (whole < co_n)
-        pack_panel(tail, dy_group + whole, p.cout, 1, (now.last - now.first) * p.ow,
-                   static_cast<int>(co_n - whole), kLanes<T>);
-      for (int64_t tap = 0; tap < p.kh * p.kw; ++tap) {
-        // The pixels of dy that this tap takes to pixels inside x: an axis with a single tap.
-        const Axis row{p.oh, p.h, p.stride, tap / p.kw * p.dilation - p.pad, 1, 1};
-        const Axis col{p.ow, p.w, p.stride, tap % p.kw * p.dilation - p.pad, 1, 1};
-        const int64_t r0 = max_of(now.first, row.inner_begin());
-        const int64_t r1 = max_of(r0, min_of(now.last, row.inner_end()));
-        const int64_t c0 = col.inner_begin(), c1 = max_of(c0, col.inner_end());
-        const T* from = image(now) + group * ci_n +
-                        ((r0 * p.stride + row.first) * p.w + c0 * p.stride + col.first) * p.cin;
-        T* to = dw + tap * ci_n * p.cout + group * co_n;
-        for (int64_t j = 0, width = 0; j < co_n; j += width) {
-          width = j + kTileCols<T> <= whole ? kTileCols<T> : kLanes<T>;
-          const bool in_tail = j >= whole;
-          const int64_t pixel = in_tail ? kLanes<T> : p.cout;
-          for_even(0, ci_n, kTileRows, [&](int64_t i, int64_t count) {
-            Tile<T> t{};
-            t.a = from + i;
-            t.a_row = 1;
-            t.a_k = p.stride * p.cin;
-            t.outer = r1 - r0;
-            t.inner = 1;
-            t.len = c1 - c0;
-            t.a_outer = p.stride * p.w * p.cin;
-            t.b = (in_tail ? tail : dy_group + j) + ((r0 - now.first) * p.ow + c0) * pixel;
-            t.b_k = pixel;
-            t.b_outer = p.ow * pixel;
-            t.c = to + i * p.cout + j;
-            t.c_row = p.cout;
-            t.rows = static_cast<int>(count);
-            t.cols = static_cast<int>(min_of(width, co_n - j));
-            t.add = add;
-            t.ahead = ahead.take(t.outer * t.len);
-            tile(t);
-          });
-        }
-      }
-    }
-  }
-};
 
 template <class T>
 void fast_weight_grad(const Call& call) {
   const ConvProblem p = problem_of(call);
+  if (few_outputs_pay<T>(p))
+    return FewOutputsWeightGrad<T>{few_outputs<T>(p)}.run(call, call.in[0].as<T>(),
+                                                          call.in[1].as<T>(), call.out[0].as<T>(),
+                                                          static_cast<T*>(call.scratch));
   if (fits_winograd(p) && winograd_forward(p).grad_pays<T>())
     return winograd_weight_grad(call, winograd_forward(p), call.in[0].as<T>(), call.in[1].as<T>(),
                                 call.out[0].as<T>(), static_cast<T*>(call.scratch));
-  const Sums s = sums_of<T>(p);
+  const WeightGradSums s = weight_grad_sums<T>(p);
   T* dw = call.out[0].as<T>();
   const int64_t size = call.out[0].shape.size();
   if (s.steps == 0) return fill<T>(dw, size, nullptr, 1);
   T* partial = s.pieces > 1 ? static_cast<T*>(call.scratch) : dw;
   T* tails = static_cast<T*>(call.scratch) + (s.pieces > 1 ? s.pieces * size : 0);
-  const WeightGrad<T> grad{p, s, call.in[0].as<T>(), call.in[1].as<T>()};
+  const ConvWeightGrad<T> grad{p, s, call.in[0].as<T>(), call.in[1].as<T>()};
   parallel_for(call, s.pieces, [&](int64_t piece) {
     const int64_t begin = s.steps * piece / s.pieces, end = s.steps * (piece + 1) / s.pieces;
     for (int64_t i = begin; i < end; ++i)
-      grad.run(grad.step(i), partial + piece * size, i > begin, tails + piece * tail_size<T>(p, s),
+      grad.run(grad.step(i), partial + piece * size, i > begin,
+               tails + piece * weight_grad_tail<T>(p, s),
                i + 1 < end ? grad.ahead_of(grad.step(i + 1)) : Ahead{});
   });
   if (s.pieces > 1) sum_partials<T>(call, dw, partial, s.pieces, size, nullptr, 1);
@@ -479,13 +380,18 @@ int64_t conv2d_weight_grad_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
+    if (few_outputs_pay<T>(p)) {
+      bytes =
+          FewOutputsWeightGrad<T>{few_outputs<T>(p)}.scratch() * static_cast<int64_t>(sizeof(T));
+      return;
+    }
     if (fits_winograd(p) && winograd_forward(p).grad_pays<T>()) {
       bytes = winograd_forward(p).grad_scratch<T>() * static_cast<int64_t>(sizeof(T));
       return;
     }
-    const Sums s = sums_of<T>(p);
-    const int64_t elements =
-        (s.pieces > 1 ? s.pieces * call.out[0].shape.size() : 0) + s.pieces * tail_size<T>(p, s);
+    const WeightGradSums s = weight_grad_sums<T>(p);
+    const int64_t elements = (s.pieces > 1 ? s.pieces * call.out[0].shape.size() : 0) +
+                             s.pieces * weight_grad_tail<T>(p, s);
     bytes = elements * static_cast<int64_t>(sizeof(T));
   });
   return bytes;

@@ -6,6 +6,9 @@
 // and an output is the sum of KH KW of these: y(i, j) = bias + sum over kh, kw of
 // t(i + kh - pad, j + kw - pad)[kh, kw].  Rows of t exist as a ring of KH, zeros beside them.
 // Stride and dilation are 1, and there is one group.
+//
+// Its gradient in w turns that around: the rows of the product are taps and outputs, its columns
+// input channels.  What a row of the kernel meets, KW pixels of dy, lies side by side there.
 #pragma once
 
 #include "cpu/gemm.h"
@@ -136,6 +139,77 @@ struct FewOutputs {
       }
     }
   };
+};
+
+/// dw[kh, kw, ci, co] = sum over i, j of x(i, j)[ci] dy(i - kh + pad, j - kw + pad)[co].
+template <class T>
+struct FewOutputsWeightGrad {
+  FewOutputs<T> p;
+
+  bool pays() const { return p.pays() && p.cin % kLanes<T> == 0 && p.h * p.w > 0; }
+
+  static constexpr int64_t kMostPieces = 32;
+  int64_t pieces() const { return min_of(kMostPieces, p.n * p.h); }
+  /// Of a row of the kernel: pixels in the order of dy, which is that of falling kw.
+  int64_t height() const { return p.kw * p.cout; }
+  int64_t size() const { return p.kh * height() * p.cin; }
+  /// A row of dy, with zeros beside it.
+  int64_t row_size() const { return ceil_div((p.w + p.kw - 1) * p.cout, 16) * 16; }
+  int64_t scratch() const { return (pieces() + 1) * size() + pieces() * row_size(); }
+
+  void run(const Call& call, const T* x, const T* dy, T* dw, T* scratch) const {
+    T *all = scratch, *partial = all + size(), *dy_rows = partial + pieces() * size();
+    parallel_for(call, pieces(), [&](int64_t piece) {
+      T *sums = partial + piece * size(), *dy_row = dy_rows + piece * row_size();
+      for (int64_t i = 0; i < size(); ++i) sums[i] = T{0};
+      const int64_t rows = p.n * p.h;
+      for (int64_t i = rows * piece / pieces(); i < rows * (piece + 1) / pieces(); ++i)
+        for (int64_t kh = 0; kh < p.kh; ++kh) {
+          const int64_t row = i % p.h - kh + p.pad;
+          if (row < 0 || row >= p.oh) continue;
+          copy_row(dy + (i / p.h * p.oh + row) * p.ow * p.cout, dy_row);
+          add(x + i * p.w * p.cin, dy_row, kh == 0 && i + 1 < rows, sums + kh * height() * p.cin);
+        }
+    });
+    sum_partials<T>(call, all, partial, pieces(), size(), nullptr, 1);
+    for (int64_t kh = 0; kh < p.kh; ++kh)
+      for (int64_t kw = 0; kw < p.kw; ++kw)
+        for (int64_t ci = 0; ci < p.cin; ++ci)
+          for (int64_t co = 0; co < p.cout; ++co)
+            *dw++ = all[(kh * height() + (p.kw - 1 - kw) * p.cout + co) * p.cin + ci];
+  }
+
+ private:
+  /// Columns pad - KW + 1 ... w - 1 + pad of dy.
+  void copy_row(const T* from, T* to) const {
+    const int64_t first = p.pad - p.kw + 1, end = p.w + p.pad,
+                  begin = min_of(end, max_of(first, 0)), stop = max_of(begin, min_of(end, p.ow));
+    for (int64_t i = first * p.cout; i < begin * p.cout; ++i) *to++ = T{0};
+    for (int64_t i = begin * p.cout; i < stop * p.cout; ++i) *to++ = from[i];
+    for (int64_t i = stop * p.cout; i < end * p.cout; ++i) *to++ = T{0};
+  }
+
+  /// sums += the products of a row of x with what a row of the kernel takes it to.
+  void add(const T* x, const T* dy, bool more_rows, T* sums) const {
+    for_even(0, height(), kTileRows, [&](int64_t i, int64_t count) {
+      for (int64_t j = 0; j < p.cin; j += kTileCols<T>) {
+        Tile<T> t{};
+        t.a = dy + i;
+        t.a_row = 1;
+        t.a_k = p.cout;
+        t.b = x + j;
+        t.b_k = p.cin;
+        t.len = p.w;
+        t.c = sums + i * p.cin + j;
+        t.c_row = p.cin;
+        t.rows = static_cast<int>(count);
+        t.cols = static_cast<int>(min_of(kTileCols<T>, p.cin - j));
+        t.add = true;
+        if (i == 0 && more_rows) t.ahead = x + p.w * p.cin + j * p.w;  // the row below
+        tile(t);
+      }
+    });
+  }
 };
 
 }  // namespace satin::cpu::SATIN_ISA

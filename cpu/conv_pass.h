@@ -11,6 +11,15 @@
 
 namespace satin::cpu::SATIN_ISA {
 
+/// The shapes of the triple.
+struct ConvProblem {
+  int64_t n, h, w, cin, oh, ow, cout, kh, kw;
+  int64_t stride, pad, dilation, groups;
+
+  int64_t group_in() const { return cin / groups; }
+  int64_t group_out() const { return cout / groups; }
+};
+
 inline constexpr int64_t kMaxPieces = 64;   // tasks of one pass, each with a buffer for edges
 inline constexpr int64_t kMinPixels = 256;  // in a task, about
 

@@ -354,15 +354,6 @@ struct BackGroup {
     }
   }
 
-  /// Pixels of dx that are soon written, or added to.
-  SATIN_INLINE void fetch(Walk& places, int64_t pixels) const {
-    for (; pixels > 0; --pixels) {
-      T* dx = w.y + places.take() * w.c;
-      for (int64_t j = 0; j < w.c; j += 64 / static_cast<int64_t>(sizeof(T)))
-        prefetch_for_writing(dx + j);
-    }
-  }
-
   /// Group g, k in its batch, whose x and dy are gathered; those of the next one come meanwhile.
   void run(const T* dy, int64_t g, int64_t k, Gather<T>& next_x, Gather<T>& next_dy) const {
     const int64_t pixels = w.pixels, b_row = s.b_row;
@@ -397,9 +388,9 @@ struct BackGroup {
       add_product_over_pixels(s.xh, s.c_row, w.c, s.dt1, b_row, pixels, sums.xh_dt1);
     }
     Walk soon(w.places, g), now(w.places, g);
-    fetch(soon, kTileRows);
+    fetch_for_writing(soon, kTileRows, w.y, w.c);
     blocks([&](int64_t begin, int64_t rows) {
-      fetch(soon, min_of(rows, pixels - begin - kTileRows));
+      fetch_for_writing(soon, min_of(rows, pixels - begin - kTileRows), w.y, w.c);
       out(dy, begin, rows, now);
     });
     next_x.rest();

@@ -365,4 +365,14 @@ class Gather {
   Walk fetch_, copy_;
 };
 
+/// The next pixels of a group, of c elements each, that are soon written or added to.
+template <class T>
+SATIN_INLINE void fetch_for_writing(Walk& places, int64_t pixels, T* x, int64_t c) {
+  for (; pixels > 0; --pixels) {
+    T* pixel = x + places.take() * c;
+    for (int64_t i = 0; i < c; i += 64 / static_cast<int64_t>(sizeof(T)))
+      prefetch_for_writing(pixel + i);
+  }
+}
+
 }  // namespace satin::cpu::SATIN_ISA

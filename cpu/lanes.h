@@ -59,19 +59,20 @@ SATIN_INLINE Vec<T> sum_across(Vec<T>* v) {
   using I = typename VecTypes<T>::Index;
   constexpr int kCount = kLanes<T>;
   // Each turn joins vectors i and i + span: the result holds the one's halves folded in blocks of
-  // `span` lanes at even places, the other's at odd places.
+  // `span` lanes at even places, the other's at odd places.  Half of what is added lies there
+  // already: a blend, which more of the processor's ports can do than a shuffle.
   const auto fold = [&]<int Span>(std::integral_constant<int, Span>)
       __attribute__((always_inline)) {
-    I even, odd;
+    I stay, come;
     SATIN_UNROLL
     for (int i = 0; i < kCount; ++i) {
-      const int from = i % Span + i / (2 * Span) * (2 * Span) + (i / Span % 2) * kCount;
-      even[i] = from;
-      odd[i] = from + Span;
+      const bool odd = i / Span % 2 != 0;
+      stay[i] = odd ? i + kCount : i;
+      come[i] = odd ? i - Span + kCount : i + Span;
     }
     SATIN_UNROLL
     for (int i = 0; i < Span; ++i)
-      v[i] = shuffled<T>(v[i], v[i + Span], even) + shuffled<T>(v[i], v[i + Span], odd);
+      v[i] = shuffled<T>(v[i], v[i + Span], stay) + shuffled<T>(v[i], v[i + Span], come);
   };
   if constexpr (kCount >= 16) fold(std::integral_constant<int, 8>{});
   if constexpr (kCount >= 8) fold(std::integral_constant<int, 4>{});

@@ -189,13 +189,7 @@ void fast_group(const Branch<T>& w,
            [&](int64_t begin, int64_t rows) { chunk(w, packed, s, x, begin, rows, next); });
   Walk soon(w.places, g), now(w.places, g);
   // y is fetched one block of rows ahead, in small portions.
-  const auto fetch = [&](int64_t n) {
-    for (int64_t i = 0; i < n; ++i) {
-      T* y = w.y + soon.take() * w.c;
-      for (int64_t j = 0; j < w.c; j += 64 / static_cast<int64_t>(sizeof(T)))
-        prefetch_for_writing(y + j);
-    }
-  };
+  const auto fetch = [&](int64_t n) { fetch_for_writing(soon, n, w.y, w.c); };
   int64_t left = w.pixels - min_of(w.pixels, kTileRows);
   fetch(w.pixels - left);
   for_even(0, w.pixels, kTileRows, [&](int64_t begin, int64_t rows) {

@@ -17,7 +17,7 @@ inline int64_t pieces_of(int64_t groups) { return min_of(groups, 32); }
 inline int64_t workers_of(int64_t groups) { return min_of(groups, 16); }
 /// In the gradient every piece has sums of its own, which cost as much as a group or two.
 inline int64_t summed_pieces_of(int64_t groups) {
-  return min_of(groups, max_of(16, min_of(32, groups / 8)));
+  return min_of(groups, max_of(16, min_of(24, groups / 8)));
 }
 
 inline constexpr size_t kOuterWeights = 6, kOwnWeights = 10;

@@ -178,24 +178,11 @@ void plain_rcab_grad(const Call& call) {
 
 /// What the shapes decide.
 template <class T>
-struct Layout : RcabProblem<T> {
-  explicit Layout(const Call& call)
-      : RcabProblem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
+struct Layout : RcabStrips<T> {
+  using RcabStrips<T>::kWorkers, RcabStrips<T>::size, RcabStrips<T>::tile_rows,
+      RcabStrips<T>::tile_cols, RcabStrips<T>::strips, RcabStrips<T>::depth, RcabStrips<T>::workers;
 
-  static constexpr int64_t kWorkers = 8, kLeastRows = 4;
-
-  const Winograd<T> size;
-  const int64_t tile_rows = ceil_div(this->h, 4), tile_cols = ceil_div(this->w, 4);
-  /// Strips of an image: work for all, but some rows and half a block of tiles at least.
-  const int64_t strips =
-      max_of(1,
-             min_of(ceil_div(kWorkers, max_of(1, this->n)),
-                    min_of(tile_rows / kLeastRows, 2 * tile_rows * tile_cols / size.tiles)));
-  /// Rows of tiles in one step: several if they are short.
-  const int64_t depth =
-      max_of(1, min_of(size.tiles / max_of(1, tile_cols), ceil_div(tile_rows, strips)));
-
-  int64_t workers() const { return min_of(kWorkers, this->n * strips); }
+  explicit Layout(const Call& call) : RcabStrips<T>(call) {}
   int64_t first_tile_row(int64_t strip) const { return tile_rows * strip / strips; }
 
   // Rows with a pixel of zeros before and at least one behind; pixels of h are whole vectors.

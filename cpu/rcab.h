@@ -22,6 +22,28 @@ struct RcabProblem {
   T slope;
 };
 
+/// How the fast ways in f32 cut images.
+template <class T>
+struct RcabStrips : RcabProblem<T> {
+  explicit RcabStrips(const Call& call)
+      : RcabProblem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
+
+  static constexpr int64_t kWorkers = 8, kLeastRows = 4;
+
+  const Winograd<T> size;
+  const int64_t tile_rows = ceil_div(this->h, 4), tile_cols = ceil_div(this->w, 4);
+  /// Strips of an image: work for all, but some rows and half a block of tiles at least.
+  const int64_t strips =
+      max_of(1,
+             min_of(ceil_div(kWorkers, max_of(1, this->n)),
+                    min_of(tile_rows / kLeastRows, 2 * tile_rows * tile_cols / size.tiles)));
+  /// Rows of tiles in one step: several if they are short.
+  const int64_t depth =
+      max_of(1, min_of(size.tiles / max_of(1, tile_cols), ceil_div(tile_rows, strips)));
+
+  int64_t workers() const { return min_of(kWorkers, this->n * strips); }
+};
+
 /// y rows [0, rows) = LN of x rows.
 template <class T>
 void normalize(const Call& call, const T* x, T* y, int64_t rows) {

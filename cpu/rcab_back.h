@@ -216,22 +216,14 @@ void turn_products(const T* from, T* to, int64_t tap, int64_t c) {
 /// What the shapes decide about the gradient's fast way: how an image is cut, and how its memory
 /// is.
 template <class T>
-struct RcabGradLayout : RcabProblem<T> {
-  explicit RcabGradLayout(const Call& call)
-      : RcabProblem<T>(call), size(Winograd<T>::of(this->c, this->c)) {}
+struct RcabGradLayout : RcabStrips<T> {
+  using RcabStrips<T>::kWorkers, RcabStrips<T>::size, RcabStrips<T>::tile_rows,
+      RcabStrips<T>::tile_cols, RcabStrips<T>::strips, RcabStrips<T>::depth, RcabStrips<T>::workers;
 
-  static constexpr int64_t kWorkers = 8, kLeastRows = 4, kSumsBytes = 24 << 20;
-  static constexpr int64_t kRowSums = 9, kStripSums = 10;
+  explicit RcabGradLayout(const Call& call) : RcabStrips<T>(call) {}
 
-  const Winograd<T> size;
-  const int64_t tile_rows = ceil_div(this->h, 4), tile_cols = ceil_div(this->w, 4);
-  const int64_t strips =
-      max_of(1,
-             min_of(ceil_div(kWorkers, max_of(1, this->n)),
-                    min_of(tile_rows / kLeastRows, 2 * tile_rows * tile_cols / size.tiles)));
-  /// Rows of tiles in one step.
-  const int64_t depth =
-      max_of(1, min_of(size.tiles / max_of(1, tile_cols), ceil_div(tile_rows, strips)));
+  static constexpr int64_t kSumsBytes = 24 << 20, kRowSums = 9, kStripSums = 10;
+
   /// Sums of products side by side.
   const int64_t sets =
       max_of(1,
@@ -239,8 +231,6 @@ struct RcabGradLayout : RcabProblem<T> {
                     kSumsBytes / (size.sums_size() * static_cast<int64_t>(sizeof(T)))));
   /// For G: pieces of an image, and images.
   const int64_t pieces = min_of(strips, sets), round = max_of(1, min_of(this->n, sets / pieces));
-
-  int64_t workers() const { return min_of(kWorkers, this->n * strips); }
 
   // Rings of rows of pixels in whole vectors, one of zeros before and at least one behind.
   int64_t pixel() const { return whole_vectors<T>(this->c); }

@@ -115,8 +115,9 @@ struct BackSlot {
 /// xh_dt1 and dt1.
 template <class T>
 struct BackSums {
+  T* p;                       ///< [S, S]
   T *u_dy{}, *gate_dy, *dy;   ///< [b, c], [b, c], [c]
-  T *p, *pb;                  ///< [S, S], [S, a vector]
+  T* pb;                      ///< [S, a vector]
   T *gate_gamma, *gate_beta;  ///< [b]
   T *uh_dt2[2], *dt2[2];      ///< [b, b], [b]: of a, of b
   T *xh_dt1{}, *dt1{};        ///< [c, b], [b]
@@ -124,15 +125,26 @@ struct BackSums {
   BackSums(const Branch<T>& w, Carve<T>& from) {
     const int64_t c_row = whole_vectors<T>(w.c), b_row = whole_vectors<T>(w.b),
                   s_row = whole_vectors<T>(w.pixels);
+    of_p_ = w.pixels * s_row;
+    p = from.take(of_p_);
     if (w.outer) {
       u_dy = from.take(w.b * c_row);
       xh_dt1 = from.take(w.c * b_row), dt1 = from.take(b_row);
     }
     gate_dy = from.take(w.b * c_row), dy = from.take(c_row);
-    p = from.take(w.pixels * s_row), pb = from.take(w.pixels * kLanes<T>);
+    pb = from.take(w.pixels * kLanes<T>);
     gate_gamma = from.take(b_row), gate_beta = from.take(b_row);
     for (int i : {0, 1}) uh_dt2[i] = from.take(w.b * b_row), dt2[i] = from.take(b_row);
+    all_ = from.taken();
   }
+
+  /// Zeros, but for p, which the first product of a piece writes.
+  void clear() const {
+    for (T* at = p + of_p_; at < p + all_; ++at) *at = T{0};
+  }
+
+ private:
+  int64_t of_p_, all_;
 };
 
 /// c (+)= a' b for rows of S pixels each: c is [rows, cols], a and b have rows a_row and b_row

@@ -310,10 +310,10 @@ void run_fast(const Call& call, int k) {
   });
   parallel_workers(call, scratch.workers, pieces, [&](int64_t worker, int64_t piece) {
     Carve<T> of_sums(partial + piece * scratch.sums);
-    for (int64_t i = 0; i < scratch.sums; ++i) partial[piece * scratch.sums + i] = 0;
     Carve<T> of_slot(slots + worker * scratch.slot);
     const BackSlot<T> slot(w, of_slot);
     const BackSums<T> sums(w, of_sums);
+    sums.clear();
     fast_groups<T>({w, packed, turned, slot, sums}, call.in.back().as<T>(), groups * piece / pieces,
                    groups * (piece + 1) / pieces);
   });

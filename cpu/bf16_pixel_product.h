@@ -1,7 +1,6 @@
 // Gradients in 3x3 kernels in bf16: for every tap, the products of two pictures summed over pixels,
 //
-//   sums[tap, i, o] += sum over pixels p  left[p, i] right[p - tap, o],    tap = (-1 ... 1, -1 ...
-//   1)
+//   sums[tap, i, o] += sum over pixels p  left[p, i] right[p - tap, o],   tap = (-1, -1) ... (1, 1)
 //
 // some rows at a time, so that sums are read and written once for all of these.  The left rows are
 // turned, a row for a channel, tile behind tile.  The right rows are in pairs of pixels, twice:

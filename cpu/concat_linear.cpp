@@ -20,6 +20,8 @@ struct Image {
 };
 
 constexpr size_t kMostImages = 16;
+constexpr int64_t kTaskPixels = 1024;            ///< of a task, about
+constexpr int64_t kBlockPixels = 4 * kTileRows;  ///< that go through all images together, in L1
 
 struct ConcatProblem {
   int64_t n, h, w, cout, channels;
@@ -91,14 +93,19 @@ struct Rows {
   const T* packed;  ///< panels of W: all its rows, columns in vectors of a tile's width
   const T* bias;
 
-  /// `count` neighboring pixels of image x to y, whose rows lie together.
+  /// `count` neighboring pixels of image x, `step` apart, to y, whose pixels lie together; `ahead`
+  /// pixels on, what the next call reads and writes is fetched.
   void product(const Image& x,
                const T* from,
                int64_t step,
                T* y,
                int64_t count,
                const T* with,
-               bool add) const {
+               bool add,
+               const T* ahead_from,
+               T* ahead_y) const {
+    Ahead ahead;
+    ahead.add(ahead_from, count * step);
     for_even(0, count, kTileRows, [&](int64_t i, int64_t rows) {
       for (int64_t j = 0; j < p.cout; j += kTileCols<T>) {
         const int cols = static_cast<int>(min_of(kTileCols<T>, p.cout - j));
@@ -116,15 +123,18 @@ struct Rows {
         t.cols = cols;
         t.bias = with ? with + j : nullptr;
         t.add = add;
+        t.ahead = ahead.take(x.c);
+        t.next_c = ahead_y + i * p.cout + j;
         tile(t);
       }
     });
   }
 
-  /// y += every pixel of `from` repeated.
-  void add_repeated(const Image& x, const T* from, T* y) const {
-    for (int64_t j = 0; j < x.w; ++j, from += p.cout)
-      for (int64_t f = 0; f < x.up_w; ++f, y += p.cout) {
+  /// y += pixels [u, u + count) of a row `from`, every pixel of which is repeated.
+  void add_repeated(const Image& x, const T* from, int64_t u, int64_t count, T* y) const {
+    from += u / x.up_w * p.cout;
+    for (int64_t left = x.up_w - u % x.up_w; count > 0; left = x.up_w, from += p.cout)
+      for (; left > 0 && count > 0; --left, --count, y += p.cout) {
         int64_t o = 0;
         for (; o + kLanes<T> <= p.cout; o += kLanes<T>) store(y + o, load(y + o) + load(from + o));
         for (; o < p.cout; ++o) y[o] += from[o];
@@ -154,31 +164,45 @@ void fast_concat_linear(const Call& call) {
 
   for (size_t i = 0; i < p.images; ++i) {
     const Image& x = p.image[i];
-    if (x.repeats())
-      parallel_for(call, p.n * x.h, [&](int64_t row) {
-        rows.product(x, call.in[i].as<T>() + row * x.w * x.c, x.c,
-                     scratch + x.scratch + row * x.w * p.cout, x.w, nullptr, false);
+    if (!x.repeats()) continue;
+    parallel_chunks(call, p.n * x.h * x.w, kTaskPixels, [&](int64_t begin, int64_t end) {
+      for_even(begin, end, kBlockPixels, [&](int64_t u, int64_t count) {
+        const T* from = call.in[i].as<T>() + u * x.c;
+        T* to = scratch + x.scratch + u * p.cout;
+        rows.product(x, from, x.c, to, count, nullptr, false, from + count * x.c,
+                     to + count * p.cout);
       });
+    });
   }
   T* y = call.out[0].as<T>();
-  parallel_for(call, p.n * p.h, [&](int64_t row) {
-    const int64_t n = row / p.h, h = row % p.h;
-    T* to = y + row * p.w * p.cout;
-    bool add = false;
-    for (size_t i = 0; i < p.images; ++i) {
-      const Image& x = p.image[i];
-      if (x.repeats()) continue;
-      const T* from = call.in[i].as<T>() + (n * x.h + h * x.down_h) * x.w * x.c;
-      rows.product(x, from, x.down_w * x.c, to, p.w, add ? nullptr : bias, add);
-      add = true;
-    }
-    if (!add)
-      for (int64_t j = 0; j < p.w; ++j)
-        for (int64_t o = 0; o < p.cout; ++o) to[j * p.cout + o] = bias[o];
-    for (size_t i = 0; i < p.images; ++i) {
-      const Image& x = p.image[i];
-      if (x.repeats())
-        rows.add_repeated(x, scratch + x.scratch + (n * x.h + h / x.up_h) * x.w * p.cout, to);
+  const int64_t task_rows = max_of(1, kTaskPixels / max_of(1, p.w));
+  parallel_chunks(call, p.n * p.h, task_rows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / p.h, h = row % p.h;
+      for_even(0, p.w, kBlockPixels, [&](int64_t u, int64_t count) {
+        T* to = y + (row * p.w + u) * p.cout;
+        bool add = false;
+        for (size_t i = 0; i < p.images; ++i) {
+          const Image& x = p.image[i];
+          if (x.repeats()) continue;
+          const int64_t step = x.down_w * x.c;
+          const T* from = call.in[i].as<T>() + (n * x.h + h * x.down_h) * x.w * x.c + u * step;
+          const T* next =
+              u + count < p.w ? from + count * step : from + x.down_h * x.w * x.c - u * step;
+          rows.product(x, from, step, to, count, add ? nullptr : bias, add, next,
+                       to + count * p.cout);
+          add = true;
+        }
+        if (!add)
+          for (int64_t j = 0; j < count; ++j)
+            for (int64_t o = 0; o < p.cout; ++o) to[j * p.cout + o] = bias[o];
+        for (size_t i = 0; i < p.images; ++i) {
+          const Image& x = p.image[i];
+          if (x.repeats())
+            rows.add_repeated(x, scratch + x.scratch + (n * x.h + h / x.up_h) * x.w * p.cout, u,
+                              count, to);
+        }
+      });
     }
   });
 }

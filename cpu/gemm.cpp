@@ -72,6 +72,10 @@ template <class T>
   }
 }
 
+/// In so many steps memory gives the lines of a tile's own sums in time (measured); in fewer it
+/// is those of the next tile.
+constexpr int64_t kOwn = 48;
+
 template <class T, int R, int V, template <class, int> class Pointers>
 void run_tile(const Tile<T>& t) {
   constexpr int kL = kLanes<T>;
@@ -83,13 +87,18 @@ void run_tile(const Tile<T>& t) {
     for (int i = 0; i < R; ++i) sum[i][j] = start;
   }
   const int64_t c_row = t.c_row;
-  T* line = t.c;
-  SATIN_UNROLL
-  for (int i = 0; i < R; ++i) {
+  const int64_t n = t.outer * t.inner * t.len;
+  T* line = t.next_c && n < kOwn ? t.next_c : t.c;
+  int lines = R;
+  if (!t.next_c || n < R) {
+    lines = 0;
     SATIN_UNROLL
-    for (int j = 0; j < V; ++j) prefetch_for_writing(line + j * kL);
-    line += c_row;
-    asm("" : "+r"(line));  // no address per row, kept on the stack until the sums are done
+    for (int i = 0; i < R; ++i) {
+      SATIN_UNROLL
+      for (int j = 0; j < V; ++j) prefetch_for_writing(line + j * kL);
+      line += c_row;
+      asm("" : "+r"(line));  // no address per row, kept on the stack until the sums are done
+    }
   }
   constexpr int kAhead = 8;  // rows of b, which may come from the L2 cache
   constexpr int kUnroll =
@@ -102,10 +111,17 @@ void run_tile(const Tile<T>& t) {
       const T* b = t.b + o * t.b_outer + r * t.b_inner;
       int64_t k = t.len;
       for (; k >= kUnroll; k -= kUnroll) {
-        prefetch(ahead);
+        SATIN_UNROLL
+        for (int j = 0; j < kUnroll; ++j) prefetch(ahead + 64 * j);
         SATIN_UNROLL
         for (int j = 0; j < V; ++j) prefetch_near(b + kAhead * b_k + j * kL);
         ahead += ahead_step;
+        if (lines > 0) {
+          --lines;
+          SATIN_UNROLL
+          for (int j = 0; j < V; ++j) prefetch_for_writing(line + j * kL);
+          line += c_row;
+        }
         steps<kUnroll, T, R, V>(sum, a, b, b_k);
       }
       if constexpr (kUnroll > 1)

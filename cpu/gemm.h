@@ -43,6 +43,9 @@ struct Tile {
   bool add = false;         ///< onto c, which otherwise is not read
   const void* ahead =
       nullptr;  ///< memory soon needed: a cache line is prefetched from it for every k
+  /// Where the next tile's sums go.  If given, lines of sums are far away: they are prefetched for
+  /// writing row by row while products are computed.  null: all at once, before.
+  T* next_c = nullptr;
 };
 
 template <class T>

@@ -68,6 +68,7 @@ void plain_matmul(const Call& call) {
 
 constexpr int64_t kDepth = 256;                 // k per step: a panel of b fits the L1 cache
 constexpr int64_t kBlockRows = 16 * kTileRows;  // rows of a task: with kDepth, a fits the L2 cache
+constexpr int64_t kRowsAhead = 4 * kTileRows;   // of a: fetched meanwhile
 constexpr int64_t kBlockTiles = 8;              // tiles of columns of a task
 constexpr int64_t kPanelBytes = kDepth * kTileVectors * kVectorBytes;
 constexpr int64_t kSharedBytes = int64_t{4}
@@ -179,7 +180,8 @@ struct Product {
                 const T* panel,
                 const T* bias_panel,
                 bool add,
-                const void* ahead) const {
+                const void* ahead,
+                T* next_c) const {
     const Problem& p = c.p;
     Tile<T> t{};
     t.a = a + now.first * p.a_batch + i * p.a_row + now.k0 * p.a_k;
@@ -199,6 +201,7 @@ struct Product {
     t.bias = bias_panel;
     t.add = add;
     t.ahead = ahead;
+    t.next_c = next_c;
     tile(t);
   }
 
@@ -222,7 +225,7 @@ struct Product {
         if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, width);
         for_even(block.i0, block.i1, kTileRows, [&](int64_t i, int64_t rows) {
           run_tile(to, now, i, rows, j, cols, panel, start_with_bias ? bias_panel : nullptr,
-                   s > block.s0, ahead.take(now.count * now.len));
+                   s > block.s0, ahead.take(now.count * now.len), nullptr);
         });
       }
     }
@@ -237,15 +240,19 @@ struct Product {
                  whole_vectors<T>(block.j1 - block.j0));
     for (int64_t s = block.s0; s < block.s1; ++s) {
       const Step now = step(s, block.g);
+      const auto next_tile = [&](int64_t i, int64_t rows, int64_t j) {
+        return j + kTileCols<T> < block.j1 ? i * p.n + j + kTileCols<T>
+                                           : (i + rows) * p.n + block.j0;
+      };
       for_even(block.i0, block.i1, kTileRows, [&](int64_t i, int64_t rows) {
         Ahead ahead;
         if (p.a_k == 1 && p.a_row == now.len)
-          ahead.add(a + now.first * p.a_batch + (i + rows) * p.a_row, rows * p.a_row);
+          ahead.add(a + now.first * p.a_batch + (i + kRowsAhead) * p.a_row, rows * p.a_row);
         for (int64_t j = block.j0; j < block.j1; j += kTileCols<T>)
           run_tile(to, now, i, rows, j, static_cast<int>(min_of(kTileCols<T>, block.j1 - j)),
                    packed + packed_at(now.k0, now.len, j),
                    bias && s == 0 ? bias_row + (j - block.j0) : nullptr, s > block.s0,
-                   ahead.take(now.len));
+                   ahead.take(now.len), to + next_tile(i, rows, j));
       });
     }
   }

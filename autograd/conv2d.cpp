@@ -28,11 +28,13 @@ Tensors vjp::conv2d(const NodePtr& node, const Tensors& dys) {
   return dx;
 }
 
-// g = dL/dx:  dd = dL/dd, dw = dL/dw at x = dg
+// g = dL/dx + bias:  dd = dL/dd, dw = dL/dw at x = dg
 Tensors vjp::conv2d_input_grad(const NodePtr& node, const Tensors& dgs) {
   const Tensor &d = node->inputs[0], &w = node->inputs[1], &dg = dgs[0];
   const auto attrs = node->as<Conv2dAttrs>();
-  return {satin::conv2d(dg, w, attrs), satin::conv2d_weight_grad(dg, d, attrs, attrs.kernel)};
+  Tensors ds = {satin::conv2d(dg, w, attrs), satin::conv2d_weight_grad(dg, d, attrs, attrs.kernel)};
+  if (node->inputs.size() == 3) ds.push_back(sum_to(dg, node->inputs[2].shape()));
+  return ds;
 }
 
 // g = dL/dw:  dx = dL/dx, dd = dL/dd at w = dg

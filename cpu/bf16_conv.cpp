@@ -12,7 +12,8 @@ namespace satin::cpu::SATIN_ISA::bf16 {
 namespace {
 
 constexpr int64_t kConvWorkers = 16;
-constexpr int64_t kConvStrips = 16;  // of an image: tasks
+constexpr int64_t kConvStrips = 16;   // of an image: tasks
+constexpr int64_t kTaskPixels = 512;  // of a task, about, where pixels do not share what they read
 
 struct Conv : Kernel2d {
   int64_t n, h, w, oh, ow, pad;
@@ -173,15 +174,18 @@ struct Spread {
 
 struct SpreadMemory {
   Half* right;
+  float* bias;
   struct Worker {
     Half* a;
     float* c;
   } worker[kConvWorkers];
 
   SpreadMemory(const Spread& p, Memory& from, bool packed)
-      : right(packed ? nullptr : from.take<Half>(packed_halves(steps_of(p.depth), p.cols()))) {
+      : right(packed ? nullptr : from.take<Half>(packed_halves(steps_of(p.depth), p.cols()))),
+        bias(from.take<float>(up_to(p.c, kSide))) {
     for (Worker& w : worker)
-      w = {from.take<Half>(kPixels * up_to(p.depth, kDepth)), from.take<float>(kPixels * p.cols())};
+      w = {from.take<Half>(kPixels * up_to(p.depth, kDepth)),
+           from.take<float>(kPixels * up_to(p.c, kSide))};
   }
 };
 
@@ -222,28 +226,42 @@ void conv2d_input_grad(const Call& call) {
   const SpreadMemory memory(p, from, call.packed);
   if (!call.packed) p.pack(call.in[1].as<float>(), memory.right);
   const Half* right = call.packed ? call.packed->as<Half>() : memory.right;
-  const int64_t depth = up_to(p.depth, kDepth), wide = up_to(p.c, kSide), cols = p.cols();
-  parallel_workers(call, kConvWorkers, p.n * p.h, [&](int64_t worker, int64_t row) {
+  pad_bias(memory.bias, call.in.size() > 2 ? call.in[2].as<float>() : nullptr, p.c);
+  const int64_t depth = up_to(p.depth, kDepth), wide = up_to(p.c, kSide);
+  const int64_t rows = p.n * p.h, task_rows = max_of(1, kTaskPixels / p.w);
+  parallel_workers(call, kConvWorkers, ceil_div(rows, task_rows), [&](int64_t worker, int64_t i) {
     const Session session;
     const SpreadMemory::Worker m = memory.worker[worker];
-    for (int64_t j = 0; j < p.w; j += kPixels) {
-      const int64_t pixels = min_of(kPixels, p.w - j);
-      const float* dy = call.in[0].as<float>() + (row * p.w + j) * p.depth;
-      for (int64_t r = 0; r < pixels; ++r)
-        convert(m.a + r * depth, dy + r * p.depth, p.depth, depth);
-      Block block{};
-      block.a = m.a, block.a_row = depth;
-      block.b = right, block.steps = depth / kDepth;
-      block.c = m.c, block.c_row = cols;
-      product(block, pixels, cols);
-      float* dx = call.out[0].as<float>() + (row * p.kh * p.w + j) * p.kw * p.c;
-      for (int64_t r = 0; r < pixels; ++r)
+    const auto dx_of = [&](int64_t row, int64_t j) {
+      return call.out[0].as<float>() + (row * p.kh * p.w + j) * p.kw * p.c;
+    };
+    for (int64_t row = i * task_rows; row < min_of(rows, (i + 1) * task_rows); ++row)
+      for (int64_t j = 0; j < p.w; j += kPixels) {
+        const int64_t pixels = min_of(kPixels, p.w - j);
+        const float* dy = call.in[0].as<float>() + (row * p.w + j) * p.depth;
+        for (int64_t r = 0; r < pixels; ++r)
+          convert(m.a + r * depth, dy + r * p.depth, p.depth, depth);
+        float *dx = dx_of(row, j),
+              *next = j + kPixels < p.w ? dx_of(row, j + kPixels) : dx_of(row + 1, 0);
         for (int64_t tap = 0; tap < p.kh * p.kw; ++tap) {
-          const float* sums = m.c + r * cols + tap * wide;
-          float* to = dx + (tap / p.kw * p.w * p.kw + r * p.kw + tap % p.kw) * p.c;
-          for (int64_t i = 0; i < p.c; ++i) to[i] = sums[i];
+          float* to = dx + (tap / p.kw * p.w * p.kw + tap % p.kw) * p.c;
+          const bool direct = wide == p.c && pixels % kSide == 0;  // whole tiles go to their place
+          Fetch fetch(ceil_div(pixels, kPixels) * ceil_div(wide, 2 * kSide) * depth / kDepth);
+          fetch.to_write(next + (tap / p.kw * p.w * p.kw + tap % p.kw * pixels) * p.c,
+                         pixels * p.c);
+          if (tap == 0) fetch.to_read(dy + pixels * p.depth, pixels * p.depth);
+          Block block{};
+          block.a = m.a, block.a_row = depth;
+          block.b = right + tap * packed_halves(depth / kDepth, wide), block.steps = depth / kDepth;
+          block.c = direct ? to : m.c, block.c_row = direct ? p.kw * p.c : wide;
+          block.bias = memory.bias;
+          block.fetch = &fetch;
+          product(block, pixels, wide);
+          if (direct) continue;
+          for (int64_t r = 0; r < pixels; ++r)
+            for (int64_t o = 0; o < p.c; ++o) to[r * p.kw * p.c + o] = m.c[r * wide + o];
         }
-    }
+      }
   });
 }
 

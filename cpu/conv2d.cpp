@@ -11,6 +11,7 @@
 
 #include "cpu/conv_few.h"
 #include "cpu/conv_pass.h"
+#include "cpu/conv_spread.h"
 #include "cpu/conv_weight_grad.h"
 #include "cpu/winograd.h"
 #include "tensor/pack_weight.h"
@@ -69,8 +70,9 @@ void plain_input_grad(const Call& call) {
   const T* dy = call.in[0].as<T>();
   const T* w = call.in[1].as<T>();
   T* dx = call.out[0].as<T>();
-  fill<T>(dx, call.out[0].shape.size(), nullptr, 1);
-  every_product(problem_of(call), [&](int64_t i, int64_t j, int64_t k) { dx[i] += dy[k] * w[j]; });
+  const ConvProblem p = problem_of(call);
+  fill(dx, call.out[0].shape.size(), call.in.size() > 2 ? call.in[2].as<T>() : nullptr, p.cin);
+  every_product(p, [&](int64_t i, int64_t j, int64_t k) { dx[i] += dy[k] * w[j]; });
 }
 
 template <class T>
@@ -240,12 +242,19 @@ void fast_input_grad(const Call& call) {
   const ConvProblem p = problem_of(call);
   const int64_t tap_col = p.group_in() * p.cout, tap_row = p.kw * tap_col;
   const T *dy = call.in[0].as<T>(), *w = call.in[1].as<T>();
+  const T* bias = call.in.size() > 2 ? call.in[2].as<T>() : nullptr;
   T* scratch = static_cast<T*>(call.scratch);
+  if (ConvSpread<T>::fits(p)) {
+    const ConvSpread<T> spread = ConvSpread<T>::of(p);
+    spread.pack(call, w, scratch);
+    return spread.run(call, dy, scratch, bias, call.out[0].as<T>(),
+                      scratch + spread.weights_size());
+  }
   if (fits_winograd(p) && winograd_grad(p).pays<T>()) {
     const Winograd<T> size = Winograd<T>::of(p.cout, p.cin);
     winograd_weights(call, size, w, {2 * (tap_row + tap_col), -tap_row, -tap_col, 1, p.cout, 0},
                      scratch);
-    return winograd_conv<T>(call, winograd_grad(p), dy, scratch, call.out[0].as<T>(), nullptr,
+    return winograd_conv<T>(call, winograd_grad(p), dy, scratch, call.out[0].as<T>(), bias,
                             scratch + size.weights_size());
   }
   every_phase(p, [&](const Pass& pass, const Phase& row, const Phase& col) {
@@ -257,7 +266,7 @@ void fast_input_grad(const Call& call) {
                      p.group_out()};
     T* y = call.out[0].as<T>() + (row.first_pixel * p.w + col.first_pixel) * p.cin;
     pack_pass(call, pass, w, at, scratch);
-    run_pass<T>(call, pass, dy, scratch, y, nullptr, scratch + pass.packed_size<T>());
+    run_pass<T>(call, pass, dy, scratch, y, bias, scratch + pass.packed_size<T>());
   });
 }
 
@@ -355,6 +364,10 @@ int64_t conv2d_input_grad_scratch(const Call& call) {
   int64_t bytes = 0;
   with_type(call.out[0].dtype, [&](auto t) {
     using T = decltype(t);
+    if (ConvSpread<T>::fits(p)) {
+      bytes = ConvSpread<T>::of(p).scratch() * static_cast<int64_t>(sizeof(T));
+      return;
+    }
     if (fits_winograd(p) && winograd_grad(p).pays<T>()) {
       bytes = (Winograd<T>::of(p.cout, p.cin).weights_size() + winograd_grad(p).scratch<T>()) *
               static_cast<int64_t>(sizeof(T));

@@ -94,8 +94,9 @@ void conv2d(const Call& call) {
 void conv2d_input_grad(const Call& call) {
   const auto a = call.as<Conv2dAttrs>();
   const Geometry s = geometry_of(a, call.in[0].shape);
-  const Product p{a.groups, s.images * s.h * s.w, s.group_in, s.kh * s.kw * s.group_out, 1,
-                  nullptr};
+  const Product p{a.groups,   s.images * s.h * s.w,
+                  s.group_in, s.kh * s.kw * s.group_out,
+                  1,          call.in.size() > 2 ? call.in[2].as<float>() : nullptr};
   multiply(call, "conv2d_input_grad", p, OutputThroughTap(s, call.in[0].as<float>()),
            WeightTurned(s, call.in[1].as<float>()), Interleaved{s.cin, s.group_in},
            call.out[0].as<float>());

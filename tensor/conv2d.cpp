@@ -1,6 +1,5 @@
 #include "tensor/conv2d.h"
 
-#include "tensor/binary.h"
 #include "tensor/cost.h"
 
 namespace satin {
@@ -47,7 +46,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, Conv2dAttrs attrs, const Tensor&
   return make_tensor(Op::conv2d, attrs, inputs, y);
 }
 
-Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, Conv2dAttrs attrs, const Shape& input) {
+Tensor conv2d_input_grad(
+    const Tensor& dy, const Tensor& w, Conv2dAttrs attrs, const Shape& input, const Tensor& bias) {
   if (!dy || !w) fail(Op::conv2d_input_grad, "an operand is an empty Tensor");
   attrs.input = input;
   attrs.kernel = w.shape();
@@ -55,7 +55,14 @@ Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, Conv2dAttrs attrs, c
   if (dy.shape() != y)
     fail(Op::conv2d_input_grad, cat("dy is ", dy.shape(), "; the convolution of ", input, " by ",
                                     w.shape(), " gives ", y));
-  return make_tensor(Op::conv2d_input_grad, attrs, {dy, w}, input);
+  Tensors inputs = {dy, w};
+  if (bias) {
+    if (bias.shape() != Shape{input[3]})
+      fail(Op::conv2d_input_grad,
+           cat("the bias is ", bias.shape(), ", the result has ", input[3], " channels"));
+    inputs.push_back(bias);
+  }
+  return make_tensor(Op::conv2d_input_grad, attrs, inputs, input);
 }
 
 Tensor conv2d_weight_grad(const Tensor& x,
@@ -84,8 +91,7 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, Conv2dAttrs attrs, con
     fail(Op::conv2d_input_grad,
          cat("conv_transpose2d: the padding ", attrs.pad, " leaves nothing of ", x.shape()));
   const Shape y = {x.shape()[0], extent(1), extent(2), w.shape()[2] * attrs.groups};
-  const Tensor z = conv2d_input_grad(x, w, attrs, y);
-  return bias ? add(z, bias) : z;
+  return conv2d_input_grad(x, w, attrs, y, bias);
 }
 
 namespace {

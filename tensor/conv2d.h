@@ -27,8 +27,13 @@ struct Conv2dAttrs {
 /// padded input. example: conv2d of [1,1,3,1] {1, 2, 3} with [1,3,1,1] {1, 1, 1}, pad 0 -> {6}
 Tensor conv2d(const Tensor& x, const Tensor& w, Conv2dAttrs attrs = {}, const Tensor& bias = {});
 
-/// dx = the adjoint of conv2d in x, applied to dy.  input: the shape of x.
-Tensor conv2d_input_grad(const Tensor& dy, const Tensor& w, Conv2dAttrs attrs, const Shape& input);
+/// dx = the adjoint of conv2d in x, applied to dy [+ bias[ci]].  input: the shape of x; bias: [CIN]
+/// or empty, for the operation as a transposed convolution.
+Tensor conv2d_input_grad(const Tensor& dy,
+                         const Tensor& w,
+                         Conv2dAttrs attrs,
+                         const Shape& input,
+                         const Tensor& bias = {});
 
 /// dw = the adjoint of conv2d in w, applied to dy.  kernel: the shape of w.
 Tensor conv2d_weight_grad(const Tensor& x,

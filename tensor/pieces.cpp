@@ -131,7 +131,8 @@ class Pieces {
     const Shape shape = {1, to - from, whole[2], whole[3]};
     if (node.op == Op::conv2d_input_grad) {
       const auto a = node.as<Conv2dAttrs>();
-      return conv2d_input_grad(cut(inputs[0], from / a.stride, to / a.stride), inputs[1], a, shape);
+      return conv2d_input_grad(cut(inputs[0], from / a.stride, to / a.stride), inputs[1], a, shape,
+                               inputs.size() > 2 ? inputs[2] : Tensor{});
     }
     Tensors x;
     for (size_t i = 0; i < inputs.size(); ++i)

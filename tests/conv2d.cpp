@@ -50,6 +50,10 @@ const std::vector<Problem>& problems() {
       {{1, 0, 4, 2}, {3, 3, 2, 3}, {.pad = 2}},
       {{1, 4, 4, 0}, {3, 3, 0, 3}, {.pad = 1}},
       {{1, 4, 4, 2}, {3, 3, 2, 0}, {.pad = 1}},
+      // A kernel as large as its stride: several tiles and panels a row.
+      {{1, 4, 74, 40}, {2, 2, 40, 32}, {.stride = 2}},
+      {{2, 6, 9, 19}, {3, 3, 19, 33}, {.stride = 3}},
+      {{1, 4, 64, 32}, {2, 2, 32, 64}, {.stride = 2}},
       // MGPNet's channels and odd ones, sides around multiples of the 4x4 tile.
       {{1, 12, 12, 32}, {3, 3, 32, 32}, {.pad = 1}, true},
       {{2, 13, 11, 32}, {3, 3, 32, 16}, {.pad = 1}, true},
@@ -131,18 +135,22 @@ OPCHECK(conv2d) {
 OPCHECK(conv2d_input_grad) {
   Cases cases;
   for (const Problem& p : problems())
-    cases.push_back(
-        {.in = {{.shape = output_of(p), .linear = true}, {.shape = p.w, .linear = true}},
-         .build =
-             [p](const Tensors& t) { return Tensors{conv2d_input_grad(t[0], t[1], p.attrs, p.x)}; },
-         .oracle =
-             [p](const Arrays& a) {
-               Array x = opcheck::zeros(p.x);
-               for_each_term(p,
-                             [&](int64_t i, int64_t j, int64_t k) { x[i] += a[0][k] * a[1][j]; });
-               return Arrays{x};
-             },
-         .exact = !p.winograd});
+    for (const bool biased : {false, true}) {
+      Case c{.in = {{.shape = output_of(p), .linear = !biased}, {.shape = p.w, .linear = !biased}},
+             .exact = !p.winograd};
+      if (biased) c.in.push_back({.shape = {p.x[3]}});
+      c.build = [p](const Tensors& t) {
+        return Tensors{conv2d_input_grad(t[0], t[1], p.attrs, p.x, t.size() > 2 ? t[2] : Tensor())};
+      };
+      c.oracle = [p](const Arrays& a) {
+        Array x = opcheck::zeros(p.x);
+        if (a.size() > 2)
+          for (int64_t i = 0; i < x.shape.size(); ++i) x[i] = a[2][i % p.x[3]];
+        for_each_term(p, [&](int64_t i, int64_t j, int64_t k) { x[i] += a[0][k] * a[1][j]; });
+        return Arrays{x};
+      };
+      cases.push_back(std::move(c));
+    }
   return cases;
 }
 
@@ -205,6 +213,11 @@ TEST_CASE("conv2d: errors") {
         conv2d_input_grad(x, input({3, 3, 5, 3}), {}, {1, 8, 8, 5});
       },
       "conv2d_input_grad: dy is [1,8,8,3]; the convolution of [1,8,8,5] by [3,3,5,3] gives");
+  opcheck::expect_error(
+      [&] {
+        conv_transpose2d(x, input({2, 2, 5, 3}), {.stride = 2}, input({3}));
+      },
+      "conv2d_input_grad: the bias is [3], the result has 5 channels");
   opcheck::expect_error(
       [&] {
         conv2d_weight_grad(x, x, {}, {3, 3, 3, 3});

@@ -23,12 +23,14 @@ Tensors split_flat_grad(const NodePtr& node, const Tensors& d) {
 }
 
 Tensors compose_flat_grad(const Node& node,
-                          const std::function<Tensor(const Tensors&)>& composite) {
-  Tensors inputs(node.inputs.begin(), node.inputs.end() - 1);
+                          const std::function<Tensor(const Tensors&)>& composite,
+                          int kept) {
+  Tensors inputs(node.inputs.begin(), node.inputs.end() - 1 - kept);
   // A tensor that serves twice has two cotangents all the same.
   for (auto x = inputs.begin(); x != inputs.end(); ++x)
     if (std::find(inputs.begin(), x, *x) != x) *x = *x * 1.0;
-  const Tensors d = vjp_of(composition_of(composite(inputs).node()), {node.inputs.back()}, inputs);
+  const Tensor y = composition_of(composite(inputs).node())[0];
+  const Tensors d = vjp_of({y}, {node.inputs.back()}, inputs);
   Tensors flat;
   for (size_t i = 1; i < d.size(); ++i) flat.push_back(reshape(d[i], {d[i].size()}));
   return {d[0], concat(flat, 0)};

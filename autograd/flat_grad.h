@@ -13,8 +13,10 @@ namespace satin {
 Tensors split_flat_grad(const NodePtr& node, const Tensors& d);
 
 /// What the gradient's row means: the derivative of what the composite means.  node: the
-/// gradient's, whose inputs are x, the weights and dy; composite(inputs): the composite of the
-/// first ones.
-Tensors compose_flat_grad(const Node& node, const std::function<Tensor(const Tensors&)>& composite);
+/// gradient's, whose inputs are x, the weights, `kept` values that follow from these, and dy;
+/// composite(inputs): the composite of x and the weights.
+Tensors compose_flat_grad(const Node& node,
+                          const std::function<Tensor(const Tensors&)>& composite,
+                          int kept = 0);
 
 }  // namespace satin

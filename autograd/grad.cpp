@@ -21,11 +21,12 @@ enum class AtWrt { go_through, stop };
 /// independent even where one was computed from another.
 Tensors differentiate_composition(const NodePtr& node, const Tensors& dy) {
   Tensors dx = vjp_of(composition_of(*node), dy, node->inputs);
-  for (size_t i = 0; i < dx.size();
-       ++i)  // an input given twice: its whole cotangent is counted once
-    if (std::find(node->inputs.begin(), node->inputs.begin() + static_cast<int64_t>(i),
-                  node->inputs[i]) != node->inputs.begin() + static_cast<int64_t>(i))
+  for (size_t i = 0; i < dx.size(); ++i) {
+    const auto before = node->inputs.begin() + static_cast<int64_t>(i);
+    // An input given twice: its whole cotangent is counted once.
+    if (is_zero(dx[i]) || std::find(node->inputs.begin(), before, node->inputs[i]) != before)
       dx[i] = {};
+  }
   return dx;
 }
 
@@ -96,6 +97,10 @@ Tensors grad(const Tensor& y, const Tensors& wrt, const Tensor& dy) {
     throw Error(
         cat("grad: y is ", y.shape(), " ", y.dtype(), ", dy is ", dy.shape(), " ", dy.dtype()));
   return backward({y}, {dy ? dy : full(y.shape(), 1.0, y.dtype())}, wrt, AtWrt::go_through);
+}
+
+bool is_zero(const Tensor& dy) {
+  return dy.node().op == Op::full && dy.node().as<FullAttrs>().value == 0;
 }
 
 Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x) {

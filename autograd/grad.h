@@ -18,6 +18,9 @@ Tensors grad(const Tensor& y, const Tensors& wrt, const Tensor& dy = {});
 /// many.
 Tensors vjp_of(const Tensors& y, const Tensors& dy, const Tensors& x);
 
+/// Whether a cotangent is the zeros that stand where no path leads.
+bool is_zero(const Tensor& dy);
+
 namespace vjp {
 /// One rule per operation, in autograd/<stem>.cpp: the cotangents of node's inputs, in their order,
 /// from the cotangents dy of its outputs (all present).  An empty Tensor stands for "no gradient".

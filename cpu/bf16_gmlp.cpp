@@ -64,7 +64,7 @@ class Groups {
       for (int64_t i = 0; i < w_.pixels; i += most) {
         const int64_t rows = min_of(most, w_.pixels - i);
         fetch_for_writing(soon, rows, w_.y, w_.c);
-        gate(i, rows);
+        gate(i, rows, mixed_rows(w_, g));
         next.some();
         out(x, i, rows, now);
         next.some();
@@ -144,8 +144,8 @@ class Groups {
     }
   }
 
-  /// a to the gate: a (P b + pb + 1).
-  void gate(int64_t begin, int64_t rows) const {
+  /// a to the gate: a (P b + pb + 1); mixed: the group's rows of P b, or null.
+  void gate(int64_t begin, int64_t rows, float* mixed) const {
     Block block{};
     block.a_row = apart(up_to(w_.pixels, kDepth));
     block.a = p_.p + begin * block.a_row;
@@ -162,6 +162,8 @@ class Groups {
       for (int64_t j = 0; j < cols; j += kLanes<float>)
         store_half(to + j, load(a + r * cols + j) * (load(raw + r * cols + j) + pb));
     }
+    for (int64_t r = 0; mixed && r < rows; ++r)
+      copy_row(mixed + (begin + r) * w_.b, raw + r * cols, w_.b);
   }
 
   /// u and the gate to y.

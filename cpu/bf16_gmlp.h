@@ -83,19 +83,21 @@ struct Right {
 struct Weights {
   Right w1, ab, out;                   ///< ab: the halves of Wi side by side, padded
   float *gate_gamma, *gate_beta, *pb;  ///< pb + 1
-  Half* p;                             ///< rows of whole steps, whole tiles of them
   float* wow2;                         ///< Wo W2, rows of whole vectors
+  Half* p;                             ///< rows of whole steps, whole tiles of them
 
   Weights() = default;
-  Weights(const Branch<float>& w, Memory& from)
+  /// with_p: not on the way back.
+  Weights(const Branch<float>& w, Memory& from, bool with_p = true)
       : w1(Right::with_bias(from, w.c, w.b)),
         ab(Right::with_bias(from, w.b, 2 * up_to(w.b, kSide))),
         out(Right::with_bias(from, 2 * up_to(w.b, kDepth), w.c)),
         gate_gamma(from.take<float>(w1.cols)),
         gate_beta(from.take<float>(w1.cols)),
         pb(from.take<float>(w.pixels)),
-        p(from.take<Half>(up_to(w.pixels, kGroupRows) * apart(up_to(w.pixels, kDepth)))),
-        wow2(from.take<float>(w.b * whole_vectors<float>(w.c))) {}
+        wow2(from.take<float>(w.b * whole_vectors<float>(w.c))),
+        p(with_p ? from.take<Half>(up_to(w.pixels, kGroupRows) * apart(up_to(w.pixels, kDepth)))
+                 : nullptr) {}
 
   static constexpr int64_t kOut = 0, kTasks = 5;  ///< kOut: out and wow2
 
@@ -128,7 +130,7 @@ struct Weights {
     pad_bias(gate_beta, w.gate_beta, w.b);
     for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + 1;
     const int64_t rows = up_to(w.pixels, kGroupRows), row = apart(up_to(w.pixels, kDepth));
-    for (int64_t i = 0; i < rows; ++i)
+    for (int64_t i = 0; p && i < rows; ++i)
       convert(p + i * row, w.p + i * w.pixels, i < w.pixels ? w.pixels : 0, row);
   }
 

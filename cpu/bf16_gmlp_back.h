@@ -102,7 +102,7 @@ struct GradSlot {
   Half *slope1{}, *slope_a{}, *slope_b{}, *a{};
   Half *dt2{}, *dt1{};  ///< dt2: a and b side by side
   Half* dm;             ///< of a batch of groups side by side
-  Half *ug_pairs{}, *bn_pairs{}, *dm_pairs{}, *dt2_pairs{}, *dt1_pairs{};
+  Half *ug_pairs{}, *dm_pairs{}, *dt2_pairs{}, *dt1_pairs{};
   Half* bn_turned;      ///< right side with channels as depth; of a batch
   Half* turned;         ///< a row for a channel
   Half *chunk, *pairs;  ///< some rows; 32 of them in pairs
@@ -126,8 +126,7 @@ struct GradSlot {
     dt2 = from.take<Half>(pixels * 2 * b_row);
     dm = from.take<Half>(pixels * dm_row());
     for (Half** to : {&ug_pairs, &dt2_pairs}) *to = from.take<Half>(packed_halves(steps, 2 * cols));
-    for (Half** to : {&bn_pairs, &dm_pairs, &dt1_pairs})
-      *to = from.take<Half>(packed_halves(steps, cols));
+    for (Half** to : {&dm_pairs, &dt1_pairs}) *to = from.take<Half>(packed_halves(steps, cols));
     bn_turned = from.take<Half>(packed_halves(batch * b_row / kDepth, pixels));
     turned = from.take<Half>(up_to(max_of(w.c, w.b), kSide) * apart(pixels));
     chunk = from.take<Half>(rows * b_row);
@@ -207,13 +206,13 @@ struct GradGroups {
     product(block, rows, right.cols);
   }
 
-  /// raw = rows of P or P' times what all pixels hold.
-  void mix(const Half* p, int64_t begin, int64_t rows, const Half* pairs) const {
+  /// raw = rows of P' times dm of all pixels.
+  void mix(int64_t begin, int64_t rows) const {
     const GradSlot& s = slot;
     Block block{};
     block.a_row = apart(up_to(w.pixels, kDepth));
-    block.a = p + begin * block.a_row;
-    block.b = pairs, block.steps = s.pixels / kDepth;
+    block.a = turned.p + begin * block.a_row;
+    block.b = s.dm_pairs, block.steps = s.pixels / kDepth;
     block.c = s.raw, block.c_row = s.cols;
     product(block, rows, s.cols);
   }
@@ -287,7 +286,6 @@ struct GradGroups {
         },
         s.r3 + begin);
     next.some();
-    pair_rows(s.chunk, s.b_row, rows, cols, s.bn_pairs + begin * kSide, steps);
     const int64_t of_group = s.b_row / kDepth;
     for (int64_t r = 0; r < rows; r += kSide)
       for (int64_t i = 0; i < of_group; ++i)
@@ -296,8 +294,9 @@ struct GradGroups {
                    kDepth);
   }
 
-  /// dy and a to the gate, dm and dt2 of a.
-  void gate(const float* dy, int64_t begin, int64_t rows, int64_t k, const Next& next) const {
+  /// dy, a and P LN(b) of group g to the gate, dm and dt2 of a.
+  void gate(
+      const float* dy, int64_t g, int64_t begin, int64_t rows, int64_t k, const Next& next) const {
     const GradSlot s = slot;
     float *of_dt2 = sums.dt2, *of_pb = sums.pb;
     const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
@@ -314,7 +313,11 @@ struct GradGroups {
     next.some();
     float* dgate_rows = s.more();
     multiply_by(turned.out, dy_rows, s.c_row, rows, dgate_rows);
-    mix(forward.p, begin, rows, s.bn_pairs);
+    const float* mixed = mixed_rows(w, g) + begin * w.b;
+    if (w.b != cols) {
+      for (int64_t r = 0; r < rows; ++r) copy_padded(s.raw + r * cols, mixed + r * w.b, w.b);
+      mixed = s.raw;
+    }
     next.some();
     const int64_t dm_row = s.dm_row();
     Half *dm_rows = s.dm + begin * dm_row + k * s.b_row, *dt2_rows = s.dt2 + begin * 2 * s.b_row;
@@ -322,7 +325,7 @@ struct GradGroups {
       const F pb = splat<float>(forward.pb[begin + r]);
       F dpb{};
       for (int64_t j = 0; j < cols; j += kLanes<float>) {
-        const F m = load(s.raw + r * cols + j) + pb, dgate = load(dgate_rows + r * cols + j),
+        const F m = load(mixed + r * cols + j) + pb, dgate = load(dgate_rows + r * cols + j),
                 a = load_half(s.a + at + r * s.b_row + j), dm = dgate * a,
                 d = dgate * m * load_half(s.slope_a + at + r * s.b_row + j);
         dpb += dm;
@@ -345,7 +348,7 @@ struct GradGroups {
     const GradSlot s = slot;
     float* of_dt2 = sums.dt2 + s.cols;
     const int64_t cols = s.cols, at = begin * s.b_row, steps = s.pixels / kDepth;
-    mix(turned.p, begin, rows, s.dm_pairs);
+    mix(begin, rows);
     next.some();
     const Half* bh = s.bh + begin * s.b_row;
     for (int64_t j = 0; j < cols; j += kLanes<float>) {
@@ -420,7 +423,7 @@ struct GradGroups {
       }
     };
     chunks([&](int64_t i, int64_t rows) { to_gate(x, i, rows, k, count, next); });
-    chunks([&](int64_t i, int64_t rows) { gate(dy, i, rows, k, next); });
+    chunks([&](int64_t i, int64_t rows) { gate(dy, g, i, rows, k, next); });
     turn(s.dy_rows, s.c_row, w.c);
     add_over_pixels(w.c, s.ug_pairs, 2 * s.cols, sums.dy_ug);
     chunks([&](int64_t i, int64_t rows) { mixed(i, rows, next); });

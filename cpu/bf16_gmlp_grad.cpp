@@ -86,7 +86,7 @@ struct GradScratch {
   explicit GradScratch(const Branch<float>& w)
       : pieces(summed_pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
     Memory of_weights, of_slot, of_sums;
-    const Weights forward(w, of_weights);
+    const Weights forward(w, of_weights, false);
     const TurnedHalves turned(w, of_weights);
     const GradSlot rows(w, of_slot);
     const GradSums all(w, of_sums);
@@ -100,7 +100,7 @@ void run_branch(const Call& call, int k) {
   const GradScratch scratch(w);
   char* at = static_cast<char*>(call.scratch);
   Memory from(at);
-  const Weights forward(w, from);
+  const Weights forward(w, from, false);
   const TurnedHalves turned(w, from);
   parallel_for(call, Weights::kTasks + TurnedHalves::kTasks, [&](int64_t task) {
     if (task >= Weights::kTasks) return turned.pack(w, task - Weights::kTasks);

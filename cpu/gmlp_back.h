@@ -170,7 +170,7 @@ void add_product_over_pixels(
     });
 }
 
-/// c = a block of P or P' times rows of all pixels.
+/// c = a block of P' times rows of all pixels.
 template <class T>
 void mix(
     const T* block, int64_t rows, int64_t pixels, const T* b, int64_t b_row, int64_t cols, T* c) {
@@ -277,11 +277,15 @@ struct BackGroup {
         s.r3 + begin);
   }
 
-  /// a and dy to the gate, dm and dt2 of a; at most a tile's rows; k: which
+  /// a, dy and P LN(b) of group g to the gate, dm and dt2 of a; at most a tile's rows; k: which
   /// group of the batch.
-  void gate(const T* dy, int64_t begin, int64_t rows, int64_t k) const {
+  void gate(const T* dy, int64_t g, int64_t begin, int64_t rows, int64_t k) const {
     const int64_t b_row = s.b_row, at = begin * b_row, dm_row = s.dm_row;
-    mix(packed.p + begin * w.pixels, rows, w.pixels, s.bn, b_row, b_row, s.sums);
+    const T* mixed = mixed_rows(w, g) + begin * w.b;
+    if (w.b != b_row) {
+      for (int64_t i = 0; i < rows; ++i) copy_padded(s.sums + i * b_row, mixed + i * w.b, w.b);
+      mixed = s.sums;
+    }
     product_rows(dy + begin * s.c_row, s.c_row, turned.out, s.more, rows);
     T *a = s.gate + at, *dt2 = s.dt2 + at, *dm = s.dm + begin * dm_row + k * b_row;
     const T *slope = dt2, *pb = packed.pb + begin;
@@ -293,7 +297,7 @@ struct BackGroup {
         SATIN_UNROLL
         for (int v = 0; v < V; ++v) {
           const int64_t to = i * b_row + j + v * kLanes<T>;
-          const Vec<T> m = load(s.sums + to) + pb[i], dgate = load(s.more + to), av = load(a + to);
+          const Vec<T> m = load(mixed + to) + pb[i], dgate = load(s.more + to), av = load(a + to);
           const Vec<T> dmv = dgate * av, d = dgate * m * load(slope + to);
           store(dm + i * dm_row + j + v * kLanes<T>, dmv);
           store(a + to, av * m);
@@ -378,7 +382,7 @@ struct BackGroup {
     };
     for_even(0, pixels, kChunkRows,
              [&](int64_t begin, int64_t rows) { forward(s.x, begin, rows); });
-    blocks([&](int64_t begin, int64_t rows) { gate(dy, begin, rows, k); });
+    blocks([&](int64_t begin, int64_t rows) { gate(dy, g, begin, rows, k); });
     for (int64_t j = 0; j < s.c_row; j += kLanes<T>) {
       Vec<T> sum{};
       for (int64_t i = 0; i < pixels; ++i) sum += load(dy + i * s.c_row + j);

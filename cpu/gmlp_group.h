@@ -158,6 +158,14 @@ SATIN_INLINE void copy_padded(T* to, const T* from, int64_t n) {
   if (i < n) store(to + i, load_part(from + i, n - i));
 }
 
+/// Copies n values.
+template <class T>
+SATIN_INLINE void copy_row(T* to, const T* from, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store(to + i, load(from + i));
+  for (; i < n; ++i) to[i] = from[i];
+}
+
 /// y = a + b, n values; y may be a.
 template <class T>
 SATIN_INLINE void sum_row(T* y, const T* a, const T* b, int64_t n) {

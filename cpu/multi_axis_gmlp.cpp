@@ -54,6 +54,7 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
     const int64_t pixel = out.take();
     T *gate = s.ab + i * 2 * b, *y = w.y + pixel * c;
     plain_linear(s.row, w.p + i * pixels, pixels, s.mixed, b, b, static_cast<const T*>(nullptr));
+    if (T* mixed = mixed_rows(w, g)) copy_row(mixed + i * b, s.row, b);
     for (int64_t j = 0; j < b; ++j) gate[j] *= s.row[j] + (w.pb[i] + T(1));
     plain_linear(s.row, gate, b, w.wo, b, b, w.bo);
     for (int64_t j = 0; j < b; ++j) s.row[j] += s.u[i * b + j];
@@ -131,10 +132,14 @@ void chunk(const Branch<T>& w,
       });
 }
 
-/// a to the gate for `rows` rows from `begin` on, at most a tile's.
+/// a to the gate for `rows` rows from `begin` on, at most a tile's; mixed: the group's, or null.
 template <class T>
-void gate_rows(
-    const Branch<T>& w, const Packed<T>& packed, const Slot<T>& s, int64_t begin, int64_t rows) {
+void gate_rows(const Branch<T>& w,
+               const Packed<T>& packed,
+               const Slot<T>& s,
+               int64_t begin,
+               int64_t rows,
+               T* mixed) {
   const int64_t b_row = s.b.cols, pixels = w.pixels;
   for (int64_t j = 0; j < s.b.cols; j += kTileCols<T>) {
     const int width = s.b.width(j);
@@ -156,6 +161,8 @@ void gate_rows(
       for (int k = 0; k < width; k += kLanes<T>)
         store(gate + k, load(gate + k) * (load(s.sums + i * width + k) + pb));
     }
+    for (int64_t i = 0; mixed && i < rows; ++i)
+      copy_row(mixed + (begin + i) * w.b + j, s.sums + i * width, min_of(width, w.b - j));
   }
 }
 
@@ -195,7 +202,7 @@ void fast_group(const Branch<T>& w,
   for_even(0, w.pixels, kTileRows, [&](int64_t begin, int64_t rows) {
     fetch(min_of(left, rows / 2));
     left -= min_of(left, rows / 2);
-    gate_rows(w, packed, s, begin, rows);
+    gate_rows(w, packed, s, begin, rows, mixed_rows(w, g));
     next.some();
     fetch(min_of(left, rows - rows / 2));
     left -= min_of(left, rows - rows / 2);
@@ -239,7 +246,7 @@ struct AllPacked {
   }
 
   void pack(const Call& call) const {
-    const int64_t tasks = packed[0].tasks(branch[0]);
+    const int64_t tasks = packed[0].tasks();
     parallel_for(call, branches * tasks, [&](int64_t task) {
       packed[task / tasks].pack(branch[task / tasks], task % tasks);
     });

@@ -22,7 +22,7 @@ inline int64_t summed_pieces_of(int64_t groups) {
 
 inline constexpr size_t kOuterWeights = 6, kOwnWeights = 10;
 
-/// Whether a list, behind which dy may stand, holds more weights than gmlp's.
+/// Whether a list, behind which two more may stand, holds more weights than gmlp's.
 inline bool has_outer(std::span<const View> list) {
   return list.size() >= kOuterWeights + kOwnWeights;
 }
@@ -59,6 +59,7 @@ struct Branch : BranchWeights<const T*> {
   GroupPlaces places;
   const T* x;
   T* y;
+  T* mixed = nullptr;  ///< P LN(b), [groups, S, b]; forward: null where nobody wants it
 
   Branch() = default;
   /// From the inputs behind x alone.
@@ -87,16 +88,25 @@ struct Branch : BranchWeights<const T*> {
     }
     x = call.in[0].as<T>();
     y = call.out[0].as<T>();
+    const bool back = call.op == Op::gmlp_grad || call.op == Op::multi_axis_gmlp_grad;
+    T* all = back ? call.in[call.in.size() - 2].as<T>() : call.out[1].as<T>();
+    if (all) mixed = all + k * places.count() * pixels * b;
   }
 };
+
+/// Rows of group g in `mixed`; null if nobody wants them.
+template <class T>
+T* mixed_rows(const Branch<T>& w, int64_t g) {
+  return w.mixed ? w.mixed + g * w.pixels * w.b : nullptr;
+}
 
 inline int branches_of(std::span<const View> weights) {
   return weights.size() > kOuterWeights + kOwnWeights ? 2 : 1;
 }
 
-/// The inputs of the gradient between x and dy.
+/// The weights among the gradient's inputs: what is between x and the last two.
 inline std::span<const View> weights_in(const Call& call) {
-  return call.in.subspan(1, call.in.size() - 2);
+  return call.in.subspan(1, call.in.size() - 3);
 }
 
 /// The cotangents of branch k's weights in the flat output.
@@ -119,22 +129,24 @@ template <class T>
 struct Packed {
   Panels<T> w1, wa, wb, out;  ///< wa, wb: the halves of Wi; out: W2 over Wo W2, or Wo
   T *gate_gamma, *gate_beta;
-  T *p, *pb;  ///< blocks of a tile's rows, each along k; pb + 1
+  T *pb, *p;  ///< pb + 1; P in blocks of a tile's rows, each along k
 
   Packed() = default;
-  Packed(const Branch<T>& w, Carve<T>& from)
+  /// with_p: not on the way back.
+  Packed(const Branch<T>& w, Carve<T>& from, bool with_p = true)
       : w1(w.outer ? Panels<T>::take(from, w.c, w.b) : Panels<T>{}),
         wa(Panels<T>::take(from, w.b, w.b)),
         wb(Panels<T>::take(from, w.b, w.b)),
         out(Panels<T>::take(from, w.outer ? 2 * w.b : w.b, w.c)),
         gate_gamma(from.take(wb.cols)),
         gate_beta(from.take(wb.cols)),
-        p(from.take(w.pixels * w.pixels)),
-        pb(from.take(w.pixels)) {}
+        pb(from.take(w.pixels)),
+        p(with_p ? from.take(w.pixels * w.pixels) : nullptr),
+        p_blocks_(with_p ? ceil_div(w.pixels, kTileRows) : 0) {}
 
   /// The first of the tasks that pack `out`, out.count() of them.
   int64_t out_task() const { return w1.count() + wa.count() + wb.count(); }
-  int64_t tasks(const Branch<T>& w) const { return out_task() + out.count() + p_blocks(w) + 1; }
+  int64_t tasks() const { return out_task() + out.count() + p_blocks_ + 1; }
 
   /// Packs one part.
   void pack(const Branch<T>& w, int64_t task) const {
@@ -150,17 +162,18 @@ struct Packed {
     }
     if (task < out.count()) return pack_out(w, task * kTileCols<T>);
     task -= out.count();
-    if (task < p_blocks(w)) return pack_p(w, task);
+    if (task < p_blocks_) return pack_p(w, task);
     copy_padded(gate_gamma, w.gate_gamma, w.b);
     copy_padded(gate_beta, w.gate_beta, w.b);
     for (int64_t i = 0; i < w.pixels; ++i) pb[i] = w.pb[i] + T(1);
   }
 
  private:
-  static int64_t p_blocks(const Branch<T>& w) { return ceil_div(w.pixels, kTileRows); }
+  int64_t p_blocks_ = 0;
+
   void pack_p(const Branch<T>& w, int64_t block) const {
-    const int64_t pixels = w.pixels, begin = pixels * block / p_blocks(w);
-    const int64_t rows = pixels * (block + 1) / p_blocks(w) - begin;
+    const int64_t pixels = w.pixels, begin = pixels * block / p_blocks_;
+    const int64_t rows = pixels * (block + 1) / p_blocks_ - begin;
     T* to = p + begin * pixels;
     for (int64_t k = 0; k < pixels; ++k)
       for (int64_t i = 0; i < rows; ++i) *to++ = w.p[(begin + i) * pixels + k];

@@ -1,7 +1,8 @@
 // The derivative of the multi-axis gMLP, again branch by branch and group by group.
 //
 // First what it means, in loops; below it the fast way.  A group's forward values are computed anew
-// in scratch.  With xh, uh, bh the normalized rows, gate = a m, m = P LN(b) + pb + 1:
+// in scratch, all but P LN(b), the dearest, which the forward pass kept.  With xh, uh, bh the
+// normalized rows, gate = a m, m = P LN(b) + pb + 1:
 //   [du | dgate] = dy [W2' | (Wo W2)']       da = dgate m      dm = dgate a
 //   dP = dm LN(b)'     dLN(b) = P' dm        through LN and GELU to dWi's rows, LN, GELU, W1's, LN
 // Weights meet rows in few products: what is summed over all pixels is
@@ -102,8 +103,8 @@ void plain_group(const Branch<T>& w,
   }
   for (int64_t i = 0; i < pixels; ++i) {
     const T *dy = dy_image + gated.take() * c, *a = s.ab + i * 2 * b;
-    plain_linear(s.m, w.p + i * pixels, pixels, s.bn, b, b, static_cast<const T*>(nullptr));
-    for (int64_t j = 0; j < b; ++j) s.m[j] += w.pb[i] + T(1);
+    const T* mixed = mixed_rows(w, g) + i * b;
+    for (int64_t j = 0; j < b; ++j) s.m[j] = mixed[j] + (w.pb[i] + T(1));
     for (int64_t j = 0; j < b; ++j) s.d[j] = a[j] * s.m[j];  // the gate
     T* du = s.du + i * b;
     if (w.outer) {
@@ -265,7 +266,7 @@ struct Scratch {
   explicit Scratch(const Branch<T>& w)
       : pieces(summed_pieces_of(w.places.count())), workers(workers_of(w.places.count())) {
     Carve<T> of_weights, of_slot, of_plain, of_sums;
-    Packed<T>(w, of_weights);
+    Packed<T>(w, of_weights, false);
     TurnedWeights<T>(w, of_weights);
     BackSlot<T>(w, of_slot);
     PlainSlot<T>(w, of_plain);
@@ -296,12 +297,12 @@ void run_fast(const Call& call, int k) {
   const Scratch<T> scratch(w);
   T* at = static_cast<T*>(call.scratch);
   Carve<T> from(at);
-  const Packed<T> packed(w, from);
+  const Packed<T> packed(w, from, false);
   const TurnedWeights<T> turned(w, from);
   T* slots = at + scratch.weights;
   T* partial = slots + scratch.workers * scratch.slot;
   T* all = partial + scratch.pieces * scratch.sums;
-  const int64_t tasks = packed.tasks(w), groups = w.places.count(), pieces = scratch.pieces;
+  const int64_t tasks = packed.tasks(), groups = w.places.count(), pieces = scratch.pieces;
   parallel_for(call, tasks + turned.tasks(w), [&](int64_t task) {
     if (task >= tasks) return turned.pack(w, task - tasks);
     packed.pack(w, task);

@@ -20,6 +20,7 @@ struct GmlpBranch {
   const float *gate_gamma, *gate_beta;  // [B]
   const float *p, *pb;                  // [S, S];  [S]
   const float *wo, *bo;                 // [B, B];  [B]
+  float* mixed;                         // P LN(b), [groups, S, B]; forward: null if not wanted
   int channels, width, size;            // C, B, sqrt(S)
   int rows, cols;                       // of groups in an image: H / size, W / size
   int64_t groups;
@@ -56,6 +57,9 @@ inline GmlpBranch branch_of(const Call& call, int index) {
   b.groups = x[0] * b.rows * b.cols;
   b.block = both ? index == 1 : branches == Branches::block;
   b.first = index == 0;
+  const bool back = call.op == Op::multi_axis_gmlp_grad;
+  float* const mixed = back ? call.in[call.in.size() - 2].as<float>() : call.out[1].as<float>();
+  b.mixed = mixed ? mixed + index * b.groups * b.pixels() * width : nullptr;
   return b;
 }
 

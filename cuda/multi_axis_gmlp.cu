@@ -9,12 +9,13 @@
 // A product is block.h's: 64 x 64 results by 256 threads.  LayerNorms are applied where an operand
 // is read, activations where a result is written.
 //
-// Bytes a pixel and branch: 12 C (x twice, y once, and y once more for the second branch), weights
-// from the caches.  Multiply-adds a pixel and branch: C B + 2 B B + S B + B B + B C, at C = B = 32,
-// 64, 128 (S = 256, 256, 64): 13.3, 36.9 and 90.1 thousand: bound by arithmetic.  On tensor cores
-// every product's operands are rounded as they are read; sums and all between products stay f32.
-// Shared memory: 85 KB at C = 32, 157 KB at 64, 107 KB at 128.  Where a device has less, u, g and
-// gate lie in scratch instead, with the same arithmetic.  Not yet measured on a device.
+// Bytes a pixel and branch: 12 C (x twice, y once, and y once more for the second branch), in
+// training 4 B for P g, which the gradient reads; weights from the caches.  Multiply-adds a pixel
+// and branch: C B + 2 B B + S B + B B + B C, at C = B = 32, 64, 128 (S = 256, 256, 64): 13.3, 36.9
+// and 90.1 thousand: bound by arithmetic.  On tensor cores every product's operands are rounded as
+// they are read; sums and all between products stay f32. Shared memory: 85 KB at C = 32, 157 KB at
+// 64, 107 KB at 128.  Where a device has less, u, g and gate lie in scratch instead, with the same
+// arithmetic.  Not yet measured on a device.
 #include "cuda/gmlp_branch.h"
 
 namespace satin::cuda {
@@ -103,6 +104,7 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
             [&](int k, int j) { return g[k * b + j]; }, mixed);
         each_result<M>(i0, end, j0, b, [&](int p, int q, int i, int j) {
           gate[(i - i0) * b + j] = gelu_of(a[p][q] + w.bi[j]) * (mixed[p][q] + (w.pb[i] + 1.0f));
+          if (w.mixed) w.mixed[(group * n + i) * b + j] = mixed[p][q];
         });
       }
       __syncthreads();

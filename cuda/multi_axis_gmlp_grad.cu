@@ -2,8 +2,8 @@
 // dx += the second's; the cotangents of the weights as sums over groups.
 //
 // Who owns what.  At most 128 blocks; block k takes the groups k, k + blocks, ... one after the
-// other.  It computes the branch's values anew from x (nothing of the forward pass is kept) and
-// then goes back through them.  A group's values lie in the block's own scratch, 9 S B floats,
+// other.  It computes the branch's values anew from x, but for P g, which the forward pass kept,
+// and then goes back through them.  A group's values lie in the block's own scratch, 9 S B floats,
 // small enough for the L2 cache, and are used again for its next group.  The block adds the
 // cotangents of the weights to a copy of its own; a second kernel adds the copies.  So every order
 // of sums is fixed by the shapes.
@@ -12,10 +12,10 @@
 // mix = P g + pb + 1, gate = a mix, v = u + gate Wo + bo, y += v W2.  A d before a name is its
 // cotangent.
 //
-// Bytes a pixel and branch: 20 C of pictures (x four times through the caches, dy three); the rest
-// stays in L2.  Multiply-adds: about 3 times the forward's, bound by arithmetic.  The copies are
-// 128 x 0.58 to 0.69 MB for MGPNet's levels, written and read once: 0.05 ms at 3 TB/s.  Not yet
-// measured on a device.
+// Bytes a pixel and branch: 20 C of pictures (x four times through the caches, dy three) and 4 B of
+// P g; the rest stays in L2.  Multiply-adds: about 3 times the forward's, bound by arithmetic.  The
+// copies are 128 x 0.58 to 0.69 MB for MGPNet's levels, written and read once: 0.05 ms at 3 TB/s.
+// Not yet measured on a device.
 #include "cuda/column_sums.h"
 #include "cuda/gmlp_branch.h"
 
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
   int* const pixel = reinterpret_cast<int*>(b_rstd + n);
   const int64_t matrix = int64_t{n} * b;
   float *const t = memory + int64_t{7} * n, *const u = t + matrix, *const h = u + matrix;
-  float *const ghat = h + 2 * matrix, *const mix = ghat + matrix, *const dv = mix + matrix;
+  float *const ghat = h + 2 * matrix, *const dmix = ghat + matrix, *const dv = dmix + matrix;
   float *const gate = dv + matrix, *const other = gate + matrix;
   const int per_image = w.rows * w.cols;
 
@@ -158,10 +158,6 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
       if (lane == 0) b_rstd[row] = m.rstd;
     });
     __syncthreads();
-    block_product(
-        stage, 0, n, b, n, [&](int i, int k) { return w.p[i * n + k]; }, g,
-        [&](int i, int j, float sum) { mix[i * b + j] = sum + (w.pb[i] + 1.0f); });
-
     // --- back: W2, the gate, Wo ---
     block_product<Reads::rows, Reads::columns>(
         stage, 0, n, b, c, dy_at, [&](int k, int j) { return w.w2[j * c + k]; },
@@ -170,10 +166,11 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
         stage, 0, n, b, b, [&](int i, int k) { return dv[i * b + k]; },
         [&](int k, int j) { return w.wo[j * b + k]; },
         [&](int i, int j, float dgate) {
-          const float a = gelu_of(h[i * 2 * b + j]), m = mix[i * b + j];
+          const float a = gelu_of(h[i * 2 * b + j]);
+          const float m = w.mixed[(group * n + i) * b + j] + (w.pb[i] + 1.0f);
           gate[i * b + j] = a * m;
           h[i * 2 * b + j] = gelu_grad_of(h[i * 2 * b + j], dgate * m);  // da'
-          mix[i * b + j] = dgate * a;                                    // dmix
+          dmix[i * b + j] = dgate * a;
         });
     block_product(
         stage, 0, n, b, b, [&](int i, int k) { return gate[i * b + k]; },
@@ -193,19 +190,19 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
 
     // --- back: P and the normalization before it ---
     block_product<Reads::rows, Reads::columns>(
-        stage, 0, n, n, b, [&](int i, int k) { return mix[i * b + k]; },
+        stage, 0, n, n, b, [&](int i, int k) { return dmix[i * b + k]; },
         [&](int k, int j) { return g(j, k); },
         [&](int i, int j, float sum) { add(at.p + i * n + j, sum); });
     each_row(n, b, [&](int row, int lane, int lanes) {
       const int i = row < n ? row : n - 1;
       float sum = 0;
-      for (int j = lane; j < b; j += lanes) sum += mix[i * b + j];
+      for (int j = lane; j < b; j += lanes) sum += dmix[i * b + j];
       sum = sum_lanes(sum, lanes);
       if (lane == 0 && row < n) add(at.pb + i, sum);
     });
     block_product<Reads::columns, Reads::rows>(
         stage, 0, n, b, n, [&](int i, int k) { return w.p[k * n + i]; },
-        [&](int k, int j) { return mix[k * b + j]; },
+        [&](int k, int j) { return dmix[k * b + j]; },
         [&](int i, int j, float sum) { other[i * b + j] = sum; });  // dg
     const auto dg = [&](int i, int j) { return other[i * b + j]; };
     column_sums(

@@ -56,7 +56,7 @@ struct Exec {
 };
 
 /// One execution of an operation.  Outputs may share memory with inputs only as the row's kind
-/// allows (pointwise: the same element).
+/// allows (pointwise: the same element).  A spare output that nothing reads has null for data.
 struct Call {
   Op op;
   const Attrs* attrs;

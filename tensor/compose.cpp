@@ -26,11 +26,13 @@ Tensors composition_of(const Node& node) {
   return compose(node);
 }
 
-Tensors make_flat_grad(Op op, Attrs attrs, const Tensor& x, Tensors weights, const Tensor& dy) {
+Tensors make_flat_grad(
+    Op op, Attrs attrs, const Tensor& x, Tensors weights, const Tensor& dy, const Tensor& kept) {
   if (!dy || dy.shape() != x.shape()) fail(op, cat("dy must have the shape of x, ", x.shape()));
   int64_t elements = 0;
   for (const Tensor& w : weights) elements += w.size();
   weights.insert(weights.begin(), x);
+  if (kept) weights.push_back(kept);
   weights.push_back(dy);
   return outputs_of(
       make_node(op, attrs, std::move(weights), {{x.shape(), x.dtype()}, {{elements}, x.dtype()}}));

@@ -23,8 +23,14 @@ namespace compose {
 Tensors composition_of(const Node& node);
 
 /// The node of the gradient of a composite that reads x and weights: {dx, dw}, dw the cotangents of
-/// all weights, flat, one behind the other.  Its inputs are x, the weights and dy.
+/// all weights, flat, one behind the other.  Its inputs are x, the weights, what the composite kept
+/// for it (or nothing), and dy.
 /// errors: dy not of the shape of x
-Tensors make_flat_grad(Op op, Attrs attrs, const Tensor& x, Tensors weights, const Tensor& dy);
+Tensors make_flat_grad(Op op,
+                       Attrs attrs,
+                       const Tensor& x,
+                       Tensors weights,
+                       const Tensor& dy,
+                       const Tensor& kept = {});
 
 }  // namespace satin

@@ -12,8 +12,11 @@ namespace {
 using Count = int64_t (*)(const Node&);
 
 int64_t none(const Node&) { return 0; }
+
+}  // namespace
+
 /// What the composition adds to the inputs of `node`; what is behind them costs its own nodes.
-int64_t composed(const Node& node) {
+int64_t macs_of_composition(const Node& node) {
   const auto is_input = [&](const NodePtr& n) {
     return std::any_of(node.inputs.begin(), node.inputs.end(),
                        [&](const Tensor& x) { return x.node_ptr() == n; });
@@ -24,10 +27,12 @@ int64_t composed(const Node& node) {
   return macs;
 }
 
+namespace {
+
 constexpr std::array<Count, kOpCount> kCounts = {
 #define SATIN_TABLE_own(name)      &cost::name,
 #define SATIN_TABLE_moved(name)    &none,
-#define SATIN_TABLE_composed(name) &composed,
+#define SATIN_TABLE_composed(name) &macs_of_composition,
 #define SATIN_OP(name, stem, in, out, attrs, dtypes, kind, rule, cost, kernel, cuda) \
   SATIN_TABLE_##cost(name)
 #include "tensor/ops.def"
@@ -41,8 +46,10 @@ Cost cost_of(const Node& node) {
   Cost cost;
   cost.macs = kCounts[static_cast<int>(node.op)](node);
   for (size_t i = 0; i < node.operands(); ++i) cost.bytes += node.inputs[i].bytes();
-  for (const Desc& y : node.outputs)
-    cost.bytes += y.shape.size() * static_cast<int64_t>(size_of(y.dtype));
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (!is_spare(node.op, i))
+      cost.bytes +=
+          node.outputs[i].shape.size() * static_cast<int64_t>(size_of(node.outputs[i].dtype));
   return cost;
 }
 

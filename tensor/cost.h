@@ -9,10 +9,13 @@ namespace satin {
 
 struct Cost {
   int64_t macs = 0;   ///< multiply-adds of matrix products and convolutions
-  int64_t bytes = 0;  ///< every input read once, every output written once
+  int64_t bytes = 0;  ///< every input read once, every output written once, spare ones left out
 };
 
 Cost cost_of(const Node& node);
+
+/// The multiply-adds of what a composite node means.
+int64_t macs_of_composition(const Node& node);
 
 /// The sum over everything that `outputs` need.
 Cost cost_of(const Tensors& outputs);

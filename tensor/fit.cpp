@@ -114,8 +114,12 @@ class Fit {
 
   bool repeatable(int step) const {
     const Schedule::Step& s = s_.steps[step];
-    return s.out.size() == 1 && !is_collective(s.node->op) && !fixed_[s.out[0]] &&
-           s.node->op != Op::adam_update;
+    size_t outputs = 0;  // an operation computes them all, whichever is wanted
+    for (size_t k = 0; k < s.out.size(); ++k) {
+      outputs += !is_spare(s.node->op, k);
+      if (fixed_[s.out[k]]) return false;
+    }
+    return outputs == 1 && !is_collective(s.node->op) && s.node->op != Op::adam_update;
   }
 
   int64_t cost(const Node& node) {
@@ -153,6 +157,20 @@ class Fit {
     }
   }
 
+  /// Whether v waits at `peak` for a reader that may as well read a copy.
+  bool waits(int v, int peak) const {
+    return def_[v] >= 0 && def_[v] < peak && !is_view(v) && !anchored_[v] && !used_at_peak_[v] &&
+           next_use_[v] >= 0 && next_use_[v] <= first_write_ && copies_[v] < kMostCopies;
+  }
+
+  /// v and what else of its step's outputs waits: they are given up together.
+  std::vector<int> waiting_with(int v, int peak) const {
+    std::vector<int> all;
+    for (const int w : s_.steps[def_[v]].out)
+      if (waits(w, peak)) all.push_back(w);
+    return all;
+  }
+
   /// Lets the value go that frees most for its cost where most is alive.
   bool give_up_one(const Plan& plan) {
     const int peak = fullest_step(plan);
@@ -162,18 +180,19 @@ class Fit {
     double score = 0;
     for (size_t i = 0; i < s_.values.size(); ++i) {
       const int v = static_cast<int>(i);
-      if (def_[v] < 0 || def_[v] >= peak || is_view(v) || anchored_[v] || used_at_peak_[v] ||
-          next_use_[v] < 0 || next_use_[v] > first_write_ || copies_[v] >= kMostCopies)
-        continue;
+      if (!waits(v, peak)) continue;
       Chain chain;
       add(v, peak, v, 0, chain);
-      const int64_t freed = s_.values[v].bytes - chain.kept;
+      int64_t freed = -chain.kept;
+      for (const int w : waiting_with(v, peak)) freed += s_.values[w].bytes;
       if (!chain.possible || freed <= 0) continue;
       const double gain = static_cast<double>(freed) / static_cast<double>(chain.cost + 1);
       if (gain > score) score = gain, chosen = v, by = chain;
     }
     if (chosen < 0) return false;
-    repeat(chosen, by);
+    int before = next_use_[chosen];
+    for (const int w : waiting_with(chosen, peak)) before = std::min(before, next_use_[w]);
+    repeat(chosen, by, before);
     return true;
   }
 
@@ -193,9 +212,8 @@ class Fit {
     return at;
   }
 
-  /// Runs the chain once more before the next reader of v, which reads that, as do all behind it.
-  void repeat(int v, Chain chain) {
-    const int before = next_use_[v];
+  /// Runs the chain to v once more before step `before`, which reads that, as do all behind it.
+  void repeat(int v, Chain chain, int before) {
     for (const int w : views_[v])
       if (def_[w] < before) chain.steps.push_back(def_[w]);
     std::sort(chain.steps.begin(), chain.steps.end());
@@ -209,12 +227,13 @@ class Fit {
     for (const int i : chain.steps) {
       Schedule::Step again = s_.steps[i];
       renamed(again.in);
-      const int w = again.out[0];
-      fresh[w] = static_cast<int>(s_.values.size());
-      again.out[0] = fresh[w];
-      s_.values.push_back(s_.values[w]);
-      fixed_.push_back(false);
-      copies_.push_back(copies_[w] + 1);
+      for (int& w : again.out) {
+        const int copy = fresh[w] = static_cast<int>(s_.values.size());
+        s_.values.push_back(s_.values[w]);
+        fixed_.push_back(false);
+        copies_.push_back(copies_[w] + 1);
+        w = copy;
+      }
       result.push_back(std::move(again));
     }
     for (int i = before; i < steps(); ++i) {
@@ -231,7 +250,8 @@ class Fit {
     std::vector<Schedule::Step> result;
     for (int i = steps() - 1; i >= 0; --i) {
       const Schedule::Step& s = s_.steps[i];
-      if (repeatable(i) && !read[s.out[0]]) continue;
+      if (repeatable(i) && std::none_of(s.out.begin(), s.out.end(), [&](int v) { return read[v]; }))
+        continue;
       for (const int v : s.in) read[v] = true;
       result.push_back(s);
     }

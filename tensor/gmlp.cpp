@@ -2,6 +2,7 @@
 
 #include "tensor/binary.h"
 #include "tensor/compose.h"
+#include "tensor/cost.h"
 #include "tensor/layer_norm.h"
 #include "tensor/matmul.h"
 #include "tensor/permute.h"
@@ -42,6 +43,13 @@ GmlpWeights gmlp_weights(const Tensors& list, size_t first) {
   return {t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]};
 }
 
+Tensor mixed_of(const Tensor& y) {
+  const Op op = y.node().op;
+  if ((op != Op::gmlp && op != Op::multi_axis_gmlp) || y.output() != 0)
+    fail(op, "keeps no P LN(b): y must be a result of gmlp or multi_axis_gmlp");
+  return {y.node_ptr(), 1};
+}
+
 Tensor to_groups(const Tensor& x, GmlpAttrs attrs) {
   const int64_t n = x.shape()[0], h = x.shape()[1], w = x.shape()[2], c = x.shape()[3],
                 s = attrs.size;
@@ -63,12 +71,23 @@ Tensor gmlp(const Tensor& x, const GmlpWeights& w, GmlpAttrs attrs) {
   check(Op::gmlp, x, w, attrs.size);
   Tensors inputs = list_of(w);
   inputs.insert(inputs.begin(), x);
-  return make_tensor(Op::gmlp, attrs, inputs, x.shape());
+  const int64_t c = x.shape()[3], s = static_cast<int64_t>(attrs.size) * attrs.size;
+  return {make_node(Op::gmlp, Attrs(attrs), inputs,
+                    {{x.shape(), x.dtype()}, {{x.size() / (s * c), s, c}, x.dtype()}}),
+          0};
 }
 
-Tensors gmlp_grad(const Tensor& x, const GmlpWeights& w, const Tensor& dy, GmlpAttrs attrs) {
+Tensors gmlp_grad(
+    const Tensor& x, const GmlpWeights& w, const Tensor& dy, GmlpAttrs attrs, const Tensor& y) {
   check(Op::gmlp_grad, x, w, attrs.size);
-  return make_flat_grad(Op::gmlp_grad, Attrs(attrs), x, list_of(w), dy);
+  return make_flat_grad(Op::gmlp_grad, Attrs(attrs), x, list_of(w), dy,
+                        mixed_of(y ? y : gmlp(x, w, attrs)));
+}
+
+// P LN(b) comes from the forward pass.
+int64_t cost::gmlp_grad(const Node& node) {
+  const Tensor& mixed = node.inputs[node.operands() - 2];
+  return macs_of_composition(node) - mixed.size() * mixed.shape()[1];
 }
 
 Tensors compose::gmlp(const Node& node) {
@@ -83,7 +102,7 @@ Tensors compose::gmlp(const Node& node) {
   const Tensor mixed =
       matmul(w.p, layer_norm(b, w.gate_gamma, w.gate_beta));  // P acts on the pixels
   const Tensor gate = a * (mixed + reshape(w.pb + 1.0, {s, 1}));
-  return {from_groups(x + matmul(gate, w.wo, {}, w.bo), image.shape(), attrs)};
+  return {from_groups(x + matmul(gate, w.wo, {}, w.bo), image.shape(), attrs), mixed};
 }
 
 }  // namespace satin

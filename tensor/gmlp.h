@@ -29,16 +29,23 @@ struct GmlpWeights {
 /// y = x + Wo gate(GELU(Wi LN(x))),  gate(h) = a (1 + P LN(b) + p),  a, b the halves of h's
 /// channels; P mixes the pixels of every group, p is one bias per position
 /// x, y: [N, H, W, C], H and W multiples of size; f32, f64
-/// gradient: gmlp_grad
+/// gradient: gmlp_grad, which takes P LN(b), [groups, S, C], from the forward pass: a second output
+/// of the node, computed only where something reads it
 /// errors: extents that are no multiples of size; weights whose shapes do not fit
 Tensor gmlp(const Tensor& x, const GmlpWeights& w, GmlpAttrs attrs);
 
 /// {dx, dw} of gmlp: dw holds the cotangents of all weights, flat, one behind the other in the
 /// order of the struct
 /// x, dy: [N, H, W, C]; f32, f64
+/// y: gmlp(x, w, attrs) if it is at hand, so that what that keeps need not be computed again
 /// gradient: by its composition, the derivative of gmlp's (so second order works)
 /// errors: those of gmlp; dy not of the shape of x
-Tensors gmlp_grad(const Tensor& x, const GmlpWeights& w, const Tensor& dy, GmlpAttrs attrs);
+Tensors gmlp_grad(
+    const Tensor& x, const GmlpWeights& w, const Tensor& dy, GmlpAttrs attrs, const Tensor& y = {});
+
+/// What gmlp and multi_axis_gmlp keep for their gradients besides y: P LN(b) of every branch.
+/// errors: y is no result of these
+Tensor mixed_of(const Tensor& y);
 
 /// [N, H, W, C] -> [groups, size * size, C], and back.  Index arithmetic only.
 Tensor to_groups(const Tensor& x, GmlpAttrs attrs);

@@ -2,8 +2,11 @@
 
 #include "tensor/binary.h"
 #include "tensor/compose.h"
+#include "tensor/concat.h"
+#include "tensor/cost.h"
 #include "tensor/layer_norm.h"
 #include "tensor/matmul.h"
+#include "tensor/reshape.h"
 #include "tensor/slice.h"
 #include "tensor/unary.h"
 
@@ -51,15 +54,28 @@ Tensor multi_axis_gmlp(const Tensor& x, const MultiAxisGmlpWeights& w, MultiAxis
   check(Op::multi_axis_gmlp, x, w, attrs);
   Tensors inputs = list_of(w);
   inputs.insert(inputs.begin(), x);
-  return make_tensor(Op::multi_axis_gmlp, attrs, inputs, x.shape());
+  const Shape& p = w.branches[0].p.shape();
+  const int64_t branches = std::ssize(w.branches), b = w.branches[0].wo.shape()[0];
+  const Shape mixed = {branches, x.size() / (x.shape()[3] * p[0]), p[0], b};
+  return {make_node(Op::multi_axis_gmlp, Attrs(attrs), inputs,
+                    {{x.shape(), x.dtype()}, {mixed, x.dtype()}}),
+          0};
 }
 
 Tensors multi_axis_gmlp_grad(const Tensor& x,
                              const MultiAxisGmlpWeights& w,
                              const Tensor& dy,
-                             MultiAxisGmlpAttrs attrs) {
+                             MultiAxisGmlpAttrs attrs,
+                             const Tensor& y) {
   check(Op::multi_axis_gmlp_grad, x, w, attrs);
-  return make_flat_grad(Op::multi_axis_gmlp_grad, Attrs(attrs), x, list_of(w), dy);
+  return make_flat_grad(Op::multi_axis_gmlp_grad, Attrs(attrs), x, list_of(w), dy,
+                        mixed_of(y ? y : multi_axis_gmlp(x, w, attrs)));
+}
+
+// P LN(b) comes from the forward pass.
+int64_t cost::multi_axis_gmlp_grad(const Node& node) {
+  const Tensor& mixed = node.inputs[node.operands() - 2];
+  return macs_of_composition(node) - mixed.size() * mixed.shape()[2];
 }
 
 Tensors compose::multi_axis_gmlp(const Node& node) {
@@ -69,14 +85,17 @@ Tensors compose::multi_axis_gmlp(const Node& node) {
   const int64_t c = x.shape()[3];
 
   const Tensor h = gelu(matmul(layer_norm(x, in[1], in[2]), w1, {}, b1));
+  const Shape& kept = node.outputs[1].shape;
   if (branches != Branches::grid_and_block) {
     const GroupAxis axis = branches == Branches::grid ? GroupAxis::grid : GroupAxis::block;
-    return {x + matmul(gmlp(h, gmlp_weights(in, 7), {axis, size}), w2, {}, b2)};
+    const Tensor u = gmlp(h, gmlp_weights(in, 7), {axis, size});
+    return {x + matmul(u, w2, {}, b2), reshape(mixed_of(u), kept)};
   }
   const Tensor u = gmlp(slice(h, -1, 0, c), gmlp_weights(in, 7), {GroupAxis::grid, size});
   const Tensor v = gmlp(slice(h, -1, c, 2 * c), gmlp_weights(in, 17), {GroupAxis::block, size});
   // W2 concat(u, v) without the concat: W2 is cut into the rows that meet u and those that meet v.
-  return {x + matmul(u, slice(w2, 0, 0, c), {}, b2) + matmul(v, slice(w2, 0, c, 2 * c))};
+  return {x + matmul(u, slice(w2, 0, 0, c), {}, b2) + matmul(v, slice(w2, 0, c, 2 * c)),
+          reshape(concat({mixed_of(u), mixed_of(v)}, 0), kept)};
 }
 
 }  // namespace satin

@@ -1,6 +1,7 @@
 // Op: the operations of tensor/ops.def as an enum, and what the table says of each (OpInfo).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <iosfwd>
 #include <span>
@@ -47,6 +48,10 @@ const OpInfo& info(Op op);
 std::string_view name_of(Op op);
 /// Whether processes meet in it: never computed twice, nor apart from the run.
 constexpr bool is_collective(Op op) { return op == Op::all_reduce; }
+/// Outputs that are computed only where something reads them; their views are null otherwise.
+constexpr bool is_spare(Op op, size_t output) {
+  return output == 1 && (op == Op::gmlp || op == Op::multi_axis_gmlp);
+}
 std::span<const OpInfo> all_ops();
 std::ostream& operator<<(std::ostream& out, Op op);
 

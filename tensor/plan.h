@@ -28,7 +28,7 @@ struct Plan {
   };
   /// Where a value lives.
   struct Place {
-    int buffer = -1;
+    int buffer = -1;     ///< -1: nowhere, a spare output that nothing reads
     int64_t offset = 0;  ///< inside the buffer
   };
   struct Step {

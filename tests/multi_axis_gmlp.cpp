@@ -1,13 +1,19 @@
 // The cases of multi_axis_gmlp, all three kinds of branches.
 #include "tensor/multi_axis_gmlp.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "autograd/grad.h"
 #include "cpu/cpu.h"
 #include "cuda/cuda.h"
 #include "evaluate.h"
 #include "opcheck.h"
 #include "oracle.h"
+#include "tensor/binary.h"
+#include "tensor/compose.h"
+#include "tensor/reduce.h"
+#include "tensor/unary.h"
 
 namespace satin {
 namespace {
@@ -264,6 +270,41 @@ TEST_CASE("multi_axis_gmlp_grad: NaN in x, a weight or dy reaches what depends o
   }
 }
 
+TEST_CASE(
+    "multi_axis_gmlp: what it keeps for its gradient has the composition's value and derivative") {
+  for (const Branches branches : {Branches::grid_and_block, Branches::grid, Branches::block}) {
+    Tensors all = {input({2, 4, 6, 3}, DType::f64)};
+    for (const Shape& shape : weight_shapes(3, 2, branches))
+      all.push_back(input(shape, DType::f64));
+    std::vector<std::vector<double>> values;
+    testing::Random random(7);
+    for (const Tensor& t : all) {
+      values.emplace_back();
+      for (int64_t k = 0; k < t.size(); ++k) values.back().push_back(random.uniform(-1, 1));
+    }
+    const Tensor y =
+        multi_axis_gmlp(all[0], multi_axis_gmlp_weights(all, 1, branches), {branches, 2});
+    const Tensor mixed = mixed_of(y), composed = composition_of(y.node())[1];
+    CHECK(mixed.shape() == Shape{branches == Branches::grid_and_block ? 2 : 1, 12, 4,
+                                 branches == Branches::grid_and_block ? 3 : 6});
+    Tensors outputs = {mixed, composed};
+    for (const Tensor& of : {mixed, composed})
+      for (const Tensor& d : grad(sum(square(of)) + sum(y), all)) outputs.push_back(d);
+    const auto results = testing::values_of(outputs, all, values);
+    const auto worst = [&](const std::vector<double>& a, const std::vector<double>& b) {
+      double difference = 0, size = 1e-3;
+      for (size_t i = 0; i < a.size(); ++i) {
+        difference = std::max(difference, std::abs(a[i] - b[i]));
+        size = std::max(size, std::abs(b[i]));
+      }
+      return difference / size;
+    };
+    CHECK(worst(results[0], results[1]) < 1e-12);
+    for (size_t i = 0; i < all.size(); ++i)
+      CHECK_MESSAGE(worst(results[2 + i], results[2 + all.size() + i]) < 1e-12, "input ", i);
+  }
+}
+
 TEST_CASE("multi_axis_gmlp: errors") {
   Tensors x = {input({1, 4, 4, 3})};
   for (const Shape& shape : weight_shapes(3, 2, Branches::grid_and_block))
@@ -289,6 +330,7 @@ TEST_CASE("multi_axis_gmlp: errors") {
         multi_axis_gmlp_grad(x[0], multi_axis_gmlp_weights(x, 1, given), x[1], {given, 2});
       },
       "multi_axis_gmlp_grad: dy must have the shape of x, [1,4,4,3]");
+  opcheck::expect_error([&] { mixed_of(x[0] + x[0]); }, "add: keeps no P LN(b)");
 }
 
 }  // namespace

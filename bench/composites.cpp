@@ -56,9 +56,11 @@ std::vector<Case> cases() {
     };
     const MultiAxisGmlpWeights w = gmlp_weights_of(c, size * size);
     const MultiAxisGmlpAttrs attrs{.size = static_cast<int>(size)};
-    add("multi_axis_gmlp", {multi_axis_gmlp(x, w, attrs)}, list_of(w), false);
+    const Tensor y = multi_axis_gmlp(x, w, attrs);
+    add("multi_axis_gmlp", {y}, list_of(w), false);
+    add("multi_axis_gmlp, kept", {y, mixed_of(y)}, list_of(w), false);  // as a training step has it
     // As in a training step, where the forward pass has kept P LN(b): not part of the time.
-    const Tensor mixed = leaf(mixed_of(multi_axis_gmlp(x, w, attrs)).shape());
+    const Tensor mixed = leaf(mixed_of(y).shape());
     Tensors weights = list_of(w);
     const Tensors grad =
         make_flat_grad(Op::multi_axis_gmlp_grad, Attrs(attrs), x, weights, dy, mixed);

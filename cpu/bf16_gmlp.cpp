@@ -71,6 +71,7 @@ class Groups {
       }
       next.rest();
     }
+    settle();
   }
 
  private:
@@ -163,7 +164,7 @@ class Groups {
         store_half(to + j, load(a + r * cols + j) * (load(raw + r * cols + j) + pb));
     }
     for (int64_t r = 0; mixed && r < rows; ++r)
-      copy_row(mixed + (begin + r) * w_.b, raw + r * cols, w_.b);
+      copy_row_far(mixed + (begin + r) * w_.b, raw + r * cols, w_.b);
   }
 
   /// u and the gate to y.

@@ -158,11 +158,11 @@ SATIN_INLINE void copy_padded(T* to, const T* from, int64_t n) {
   if (i < n) store(to + i, load_part(from + i, n - i));
 }
 
-/// Copies n values.
+/// Copies n values to where nobody reads them soon; settle() follows.
 template <class T>
-SATIN_INLINE void copy_row(T* to, const T* from, int64_t n) {
+SATIN_INLINE void copy_row_far(T* to, const T* from, int64_t n) {
   int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) store(to + i, load(from + i));
+  for (; i + kLanes<T> <= n; i += kLanes<T>) store_far(to + i, load(from + i));
   for (; i < n; ++i) to[i] = from[i];
 }
 

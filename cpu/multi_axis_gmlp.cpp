@@ -54,7 +54,8 @@ void plain_group(const Branch<T>& w, const PlainSlot<T>& s, int64_t g) {
     const int64_t pixel = out.take();
     T *gate = s.ab + i * 2 * b, *y = w.y + pixel * c;
     plain_linear(s.row, w.p + i * pixels, pixels, s.mixed, b, b, static_cast<const T*>(nullptr));
-    if (T* mixed = mixed_rows(w, g)) copy_row(mixed + i * b, s.row, b);
+    T* mixed = mixed_rows(w, g);
+    for (int64_t j = 0; mixed && j < b; ++j) mixed[i * b + j] = s.row[j];
     for (int64_t j = 0; j < b; ++j) gate[j] *= s.row[j] + (w.pb[i] + T(1));
     plain_linear(s.row, gate, b, w.wo, b, b, w.bo);
     for (int64_t j = 0; j < b; ++j) s.row[j] += s.u[i * b + j];
@@ -162,7 +163,7 @@ void gate_rows(const Branch<T>& w,
         store(gate + k, load(gate + k) * (load(s.sums + i * width + k) + pb));
     }
     for (int64_t i = 0; mixed && i < rows; ++i)
-      copy_row(mixed + (begin + i) * w.b + j, s.sums + i * width, min_of(width, w.b - j));
+      copy_row_far(mixed + (begin + i) * w.b + j, s.sums + i * width, min_of(width, w.b - j));
   }
 }
 
@@ -224,6 +225,7 @@ void fast_groups(
     Gather<T> next = gather(g + 1);
     fast_group(w, packed, s, s.x[g % 2], g, next);
   }
+  settle();
 }
 
 // --- the call --------------------------------------------------------------------------------

@@ -77,6 +77,25 @@ SATIN_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 SATIN_INLINE void prefetch_near(const void* p) { __builtin_prefetch(p, 0, 3); }
 SATIN_INLINE void prefetch_for_writing(void* p) { __builtin_prefetch(p, 1, 3); }
 
+/// store() past the caches, for what nobody reads soon: the line written to is not read first.  A
+/// thread that has stored so calls settle() before others may read.
+template <class T>
+SATIN_INLINE void store_far(T* p, Vec<T> v) {
+#if defined(__AVX512F__) && !defined(__clang__)
+  if constexpr (sizeof(T) == 4)
+    if (reinterpret_cast<uintptr_t>(p) % sizeof(v) == 0) return __builtin_ia32_movntps512(p, v);
+#elif defined(__AVX2__) && !defined(__clang__)
+  if constexpr (sizeof(T) == 4)
+    if (reinterpret_cast<uintptr_t>(p) % sizeof(v) == 0) return __builtin_ia32_movntps256(p, v);
+#endif
+  store(p, v);
+}
+SATIN_INLINE void settle() {
+#if defined(__x86_64__)
+  __builtin_ia32_sfence();
+#endif
+}
+
 /// {a0, b0, a1, b1 ...} of the lower halves, and of the upper halves.
 template <class V, int... I>
 SATIN_INLINE V zip_lower(V a, V b, std::integer_sequence<int, I...>) {

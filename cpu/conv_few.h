@@ -124,13 +124,17 @@ struct FewOutputs {
       Vector start{};
       if (bias)
         for (int64_t k = 0; k < p.cout; ++k) start[k] = bias[k];
-      for (int64_t u = u0; u < u1; ++u, y += p.cout) {
+      const int64_t row = p.ring_row(), first = (t - p.pad + low) % p.kh;
+      const T* of_first = ring + first * row + low * p.kw * p.cout;
+      for (int64_t u = u0; u < u1; ++u, y += p.cout, of_first += width) {
         Vector sum = start;
-        for (int64_t kh = low; kh < high; ++kh) {
-          const T* from =
-              ring + (t - p.pad + kh) % p.kh * p.ring_row() + (u - u0) * width + kh * p.kw * p.cout;
-          for (int64_t kw = 0; kw < p.kw; ++kw, from += width + p.cout)
-            sum += *reinterpret_cast<const Packed*>(from);
+        const T* from = of_first;
+        for (int64_t kh = low, at = first; kh < high; ++kh) {
+          const T* of_tap = from;
+          for (int64_t kw = 0; kw < p.kw; ++kw, of_tap += width + p.cout)
+            sum += *reinterpret_cast<const Packed*>(of_tap);
+          from += row + p.kw * p.cout;
+          if (++at == p.kh) at = 0, from -= p.kh * row;
         }
         if ((u1 - u) * p.cout >= kMost)  // what is too much, the next pixels write over
           *reinterpret_cast<Packed*>(y) = sum;
@@ -205,7 +209,10 @@ struct FewOutputsWeightGrad {
         t.rows = static_cast<int>(count);
         t.cols = static_cast<int>(min_of(kTileCols<T>, p.cin - j));
         t.add = true;
-        if (i == 0 && more_rows) t.ahead = x + p.w * p.cin + j * p.w;  // the row below
+        if (i == 0 && more_rows) {  // the row below
+          t.ahead = x + p.w * p.cin + j * p.w;
+          t.ahead_lines = t.cols > kLanes<T> ? 2 : 1;
+        }
         tile(t);
       }
     });

@@ -7,8 +7,9 @@
 
 namespace satin::cpu::SATIN_ISA {
 
-/// Rows of dy in one sum of a tile: the rows of x and dy that it reads stay in the L2 cache.
-inline constexpr int64_t kSumPixels = 512;
+/// Pixels of dy in one sum of a tile, about: so few that its panel of dy stays in the L1 cache, and
+/// more where the sums are too many for L2, which are read and written with every step.
+inline constexpr int64_t kSumPixels = 64, kManySumPixels = 512, kManySums = 512 << 10;
 
 struct WeightGradSums {
   int64_t rows_per_step, steps_per_image, steps, pieces;
@@ -17,10 +18,11 @@ struct WeightGradSums {
 template <class T>
 WeightGradSums weight_grad_sums(const ConvProblem& p) {
   WeightGradSums s{};
-  s.rows_per_step = max_of(1, min_of(p.oh, kSumPixels / max_of(1, p.ow)));
+  const int64_t bytes = p.kh * p.kw * p.group_in() * p.cout * static_cast<int64_t>(sizeof(T));
+  const int64_t pixels = bytes > kManySums ? kManySumPixels : kSumPixels;
+  s.rows_per_step = max_of(1, min_of(p.oh, pixels / max_of(1, p.ow)));
   s.steps_per_image = ceil_div(p.oh, s.rows_per_step);
   s.steps = p.n * s.steps_per_image;
-  const int64_t bytes = p.kh * p.kw * p.group_in() * p.cout * static_cast<int64_t>(sizeof(T));
   s.pieces = max_of(1, min_of(min_of(32, s.steps), (int64_t{8} << 20) / max_of(1, bytes)));
   return s;
 }

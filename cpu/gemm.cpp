@@ -76,7 +76,8 @@ template <class T>
 /// is those of the next tile.
 constexpr int64_t kOwn = 48;
 
-template <class T, int R, int V, template <class, int> class Pointers>
+/// Far: more than the plain prefetches; where all is near, they would only take time.
+template <class T, int R, int V, template <class, int> class Pointers, bool Far>
 void run_tile(const Tile<T>& t) {
   constexpr int kL = kLanes<T>;
   Vec<T> sum[R][V];
@@ -88,9 +89,9 @@ void run_tile(const Tile<T>& t) {
   }
   const int64_t c_row = t.c_row;
   const int64_t n = t.outer * t.inner * t.len;
-  T* line = t.next_c && n < kOwn ? t.next_c : t.c;
+  T* line = Far && t.next_c && n < kOwn ? t.next_c : t.c;
   int lines = R;
-  if (!t.next_c || n < R) {
+  if (!Far || !t.next_c || n < R) {
     lines = 0;
     SATIN_UNROLL
     for (int i = 0; i < R; ++i) {
@@ -104,7 +105,8 @@ void run_tile(const Tile<T>& t) {
   constexpr int kUnroll =
       V == 1 ? 2 : 1;  // a narrow tile is short of instructions, not of products
   const char* ahead = static_cast<const char*>(t.ahead ? t.ahead : t.a);
-  const int64_t ahead_step = t.ahead ? 64 * kUnroll : 0, b_k = t.b_k;
+  const bool two_lines = Far && t.ahead_lines > 1;
+  const int64_t ahead_step = t.ahead ? 64 * kUnroll * (Far ? t.ahead_lines : 1) : 0, b_k = t.b_k;
   for (int64_t o = 0; o < t.outer; ++o) {
     for (int64_t r = 0; r < t.inner; ++r) {
       Pointers<T, R> a(t.a + o * t.a_outer + r * t.a_inner, t.a_row, t.a_k);
@@ -112,11 +114,15 @@ void run_tile(const Tile<T>& t) {
       int64_t k = t.len;
       for (; k >= kUnroll; k -= kUnroll) {
         SATIN_UNROLL
-        for (int j = 0; j < kUnroll; ++j) prefetch(ahead + 64 * j);
+        for (int j = 0; j < (Far ? kUnroll : 1); ++j) prefetch(ahead + 64 * j);
+        if (two_lines) {
+          SATIN_UNROLL
+          for (int j = 0; j < kUnroll; ++j) prefetch(ahead + 64 * (kUnroll + j));
+        }
         SATIN_UNROLL
         for (int j = 0; j < V; ++j) prefetch_near(b + kAhead * b_k + j * kL);
         ahead += ahead_step;
-        if (lines > 0) {
+        if (Far && lines > 0) {
           --lines;
           SATIN_UNROLL
           for (int j = 0; j < V; ++j) prefetch_for_writing(line + j * kL);
@@ -157,7 +163,7 @@ void run_tile(const Tile<T>& t) {
 /// One function for every number of rows.  f64, which exists to check f32, has fewer and takes a
 /// tile in several pieces: a row's sums do not depend on its neighbors, and all of these functions
 /// together cost the compiler ten seconds.
-template <class T, template <class, int> class Pointers>
+template <class T, template <class, int> class Pointers, bool Far>
 void choose_tile(Tile<T> t) {
   using Run = void (*)(const Tile<T>&);
   constexpr int kMost = sizeof(T) == 4 ? kTileRows : kTileRows / 2;
@@ -165,7 +171,8 @@ void choose_tile(Tile<T> t) {
     struct Runs {
       Run run[kMost][2];
     };
-    return Runs{{{&run_tile<T, R + 1, 1, Pointers>, &run_tile<T, R + 1, 2, Pointers>}...}};
+    return Runs{
+        {{&run_tile<T, R + 1, 1, Pointers, Far>, &run_tile<T, R + 1, 2, Pointers, Far>}...}};
   }
   (std::make_integer_sequence<int, kMost>{});
   for (int left = t.rows; left > 0; left -= kMost) {
@@ -180,10 +187,12 @@ void choose_tile(Tile<T> t) {
 
 template <class T>
 void tile(const Tile<T>& t) {
-  if (t.a_k == 1)
-    choose_tile<T, RowPointers>(t);
-  else
-    choose_tile<T, ColumnPointer>(t);
+  if constexpr (sizeof(T) == 4) {
+    if (t.next_c || t.ahead_lines > 1)
+      return t.a_k == 1 ? choose_tile<T, RowPointers, true>(t)
+                        : choose_tile<T, ColumnPointer, true>(t);
+  }
+  t.a_k == 1 ? choose_tile<T, RowPointers, false>(t) : choose_tile<T, ColumnPointer, false>(t);
 }
 
 template <class T>

@@ -42,7 +42,8 @@ struct Tile {
   const T* bias = nullptr;  ///< whole vectors; null: none
   bool add = false;         ///< onto c, which otherwise is not read
   const void* ahead =
-      nullptr;  ///< memory soon needed: a cache line is prefetched from it for every k
+      nullptr;          ///< memory soon needed: cache lines are prefetched from it for every k
+  int ahead_lines = 1;  ///< how many: 1 or 2
   /// Where the next tile's sums go.  If given, lines of sums are far away: they are prefetched for
   /// writing row by row while products are computed.  null: all at once, before.
   T* next_c = nullptr;
@@ -59,12 +60,19 @@ class Ahead {
     regions_[count_++] = {reinterpret_cast<const char*>(from),
                           elements * static_cast<int64_t>(sizeof(T)) / 64};
   }
+  /// Spreads nearly all of it over so many values of k.
+  void pace(int64_t all) {
+    int64_t lines = 0;
+    for (int i = 0; i < count_; ++i) lines += regions_[i].lines;
+    lines_ = lines > all + all / 4 ? 2 : 1;
+  }
+  int lines() const { return lines_; }  ///< for every k
   /// For a tile that runs over n values of k.
   const void* take(int64_t n) {
     for (; now_ < count_ && at_ >= regions_[now_].lines; at_ = 0) ++now_;
     if (now_ == count_) return nullptr;
     const char* p = regions_[now_].from + 64 * at_;
-    at_ += n;
+    at_ += n * lines_;
     return p;
   }
 
@@ -74,7 +82,7 @@ class Ahead {
     int64_t lines;
   };
   Region regions_[2] = {};
-  int count_ = 0, now_ = 0;
+  int count_ = 0, now_ = 0, lines_ = 1;
   int64_t at_ = 0;
 };
 

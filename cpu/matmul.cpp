@@ -66,7 +66,11 @@ void plain_matmul(const Call& call) {
 
 // --- the fast way ---------------------------------------------------------------------------
 
-constexpr int64_t kDepth = 256;                 // k per step: a panel of b fits the L1 cache
+constexpr int64_t kDepth = 256;  // k per step: a panel of b fits the L1 cache
+// The same where a lies along its rows, a gradient in weights, so that a fits L1, too; but not if
+// the sums do not, which are read and written with every step.
+constexpr int64_t kTallDepth = 128, kManySums = 16 << 10;
+constexpr int64_t kInPlace = 8 << 10;           // values of b: so few fit L1 as they lie
 constexpr int64_t kBlockRows = 16 * kTileRows;  // rows of a task: with kDepth, a fits the L2 cache
 constexpr int64_t kRowsAhead = 4 * kTileRows;   // of a: fetched meanwhile
 constexpr int64_t kBlockTiles = 8;              // tiles of columns of a task
@@ -83,6 +87,7 @@ int64_t packed_elements(const Problem& p) {
 /// How a problem is cut.
 struct Cut {
   Problem p;           ///< with batch and rows or k merged where memory allows
+  int64_t depth;       ///< k per step, at most
   int64_t per_step;    ///< elements of the summed batch in one step
   int64_t k_steps;     ///< steps of k in one element of the batch
   int64_t steps;       ///< in one sum
@@ -110,8 +115,11 @@ Cut cut(Problem p) {
   if (p.batch == 1) p.sum = false;
   Cut c{};
   c.p = p;
-  c.per_step = p.sum && p.k > 0 && p.k < kDepth ? kDepth / p.k : 1;
-  c.k_steps = ceil_div(p.k, kDepth);
+  c.shared_b = !p.sum && p.b_batch == 0 && p.batch * c.row_blocks() > 1 &&
+               p.k * c.packed_cols(kLanes<T>) * static_cast<int64_t>(sizeof(T)) <= kSharedBytes;
+  c.depth = p.a_k == 1 || c.shared_b || c.size() >= kManySums ? kDepth : kTallDepth;
+  c.per_step = p.sum && p.k > 0 && p.k < c.depth ? c.depth / p.k : 1;
+  c.k_steps = ceil_div(p.k, c.depth);
   c.steps = (p.sum ? ceil_div(p.batch, c.per_step) : 1) * c.k_steps;
   c.block_cols = kBlockTiles * kTileCols<T>;
   // Pieces: enough work for 32 threads, at least 4 steps each, no more than 8 MiB.
@@ -122,8 +130,6 @@ Cut cut(Problem p) {
         (int64_t{8} << 20) / max_of(1, c.size() * static_cast<int64_t>(sizeof(T)));
     c.pieces = max_of(1, min_of(min_of(c.steps / 4, ceil_div(32, tasks)), memory));
   }
-  c.shared_b = !p.sum && p.b_batch == 0 && p.batch * c.row_blocks() > 1 &&
-               p.k * c.packed_cols(kLanes<T>) * static_cast<int64_t>(sizeof(T)) <= kSharedBytes;
   return c;
 }
 
@@ -146,8 +152,8 @@ struct Product {
   };
   Step step(int64_t s, int64_t g) const {
     const Problem& p = c.p;
-    const int64_t first = p.sum ? s / c.k_steps * c.per_step : g, k0 = s % c.k_steps * kDepth;
-    return {first, p.sum ? min_of(c.per_step, p.batch - first) : 1, k0, min_of(kDepth, p.k - k0)};
+    const int64_t first = p.sum ? s / c.k_steps * c.per_step : g, k0 = s % c.k_steps * c.depth;
+    return {first, p.sum ? min_of(c.per_step, p.batch - first) : 1, k0, min_of(c.depth, p.k - k0)};
   }
 
   /// Panels lie step by step, in each from left to right.
@@ -178,9 +184,11 @@ struct Product {
                 int64_t j,
                 int cols,
                 const T* panel,
+                int64_t b_k,
+                int64_t b_outer,
                 const T* bias_panel,
                 bool add,
-                const void* ahead,
+                Ahead& ahead,
                 T* next_c) const {
     const Problem& p = c.p;
     Tile<T> t{};
@@ -188,19 +196,20 @@ struct Product {
     t.a_row = p.a_row;
     t.a_k = p.a_k;
     t.b = panel;
-    t.b_k = whole_vectors<T>(cols);
+    t.b_k = b_k;
     t.outer = now.count;
     t.inner = 1;
     t.len = now.len;
     t.a_outer = p.a_batch;
-    t.b_outer = now.len * t.b_k;
+    t.b_outer = b_outer;
     t.c = to + i * p.n + j;
     t.c_row = p.n;
     t.rows = static_cast<int>(rows);
     t.cols = cols;
     t.bias = bias_panel;
     t.add = add;
-    t.ahead = ahead;
+    t.ahead_lines = ahead.lines();
+    t.ahead = ahead.take(now.count * now.len);
     t.next_c = next_c;
     tile(t);
   }
@@ -214,18 +223,23 @@ struct Product {
       const Step now = step(s, block.g);
       Ahead ahead;
       if (s + 1 < block.s1) ahead = ahead_of(step(s + 1, block.g), block);
+      ahead.pace(ceil_div(block.i1 - block.i0, kTileRows) *
+                 ceil_div(block.j1 - block.j0, kTileCols<T>) * now.count * now.len);
       for (int64_t j = block.j0; j < block.j1; j += kTileCols<T>) {
         const int cols = static_cast<int>(min_of(kTileCols<T>, block.j1 - j));
         const int width = whole_vectors<T>(cols);
-        for (int64_t r = 0; r < now.count; ++r)
+        const bool in_place = p.b_col == 1 && cols == width && now.len * p.b_k <= kInPlace;
+        const T* from = b + now.first * p.b_batch + now.k0 * p.b_k + j;
+        for (int64_t r = 0; r < now.count && !in_place; ++r)
           pack_panel(panel + r * now.len * width,
                      b + (now.first + r) * p.b_batch + now.k0 * p.b_k + j * p.b_col, p.b_k, p.b_col,
                      now.len, cols, width);
         const bool start_with_bias = bias && s == 0;
         if (start_with_bias) pack_panel(bias_panel, bias + j, 0, 1, 1, cols, width);
         for_even(block.i0, block.i1, kTileRows, [&](int64_t i, int64_t rows) {
-          run_tile(to, now, i, rows, j, cols, panel, start_with_bias ? bias_panel : nullptr,
-                   s > block.s0, ahead.take(now.count * now.len), nullptr);
+          run_tile(to, now, i, rows, j, cols, in_place ? from : panel, in_place ? p.b_k : width,
+                   in_place ? p.b_batch : now.len * width, start_with_bias ? bias_panel : nullptr,
+                   s > block.s0, ahead, nullptr);
         });
       }
     }
@@ -251,8 +265,9 @@ struct Product {
         for (int64_t j = block.j0; j < block.j1; j += kTileCols<T>)
           run_tile(to, now, i, rows, j, static_cast<int>(min_of(kTileCols<T>, block.j1 - j)),
                    packed + packed_at(now.k0, now.len, j),
-                   bias && s == 0 ? bias_row + (j - block.j0) : nullptr, s > block.s0,
-                   ahead.take(now.len), to + next_tile(i, rows, j));
+                   whole_vectors<T>(min_of(kTileCols<T>, block.j1 - j)), 0,
+                   bias && s == 0 ? bias_row + (j - block.j0) : nullptr, s > block.s0, ahead,
+                   to + next_tile(i, rows, j));
       });
     }
   }

@@ -227,8 +227,10 @@ TEST_CASE("killed 50 times and resumed, a training ends in the same bytes") {
     }
     return false;
   };
+  // On a busy machine the wait may miss the moment, so there may have to be more than fifty.
   int kills = 0, in_state = 0, in_best = 0;
-  for (uint64_t round = 0; kills < 50 && round < 200; ++round) {
+  const auto enough = [&] { return kills >= 50 && in_state >= 5 && in_best >= 5; };
+  for (uint64_t round = 0; !enough() && round < 400; ++round) {
     RunOptions options{.signal = SIGKILL};
     if (round % 4 == 0)
       options.signal_when = writing_state;
@@ -248,7 +250,7 @@ TEST_CASE("killed 50 times and resumed, a training ends in the same bytes") {
     // At odd steps only the best model is written.
     if (writing_model() && last_entry(broken / "log.jsonl").value("step", 0) % 2 == 1) ++in_best;
   }
-  CHECK(kills == 50);
+  CHECK(kills >= 50);
   CHECK(in_state >= 5);
   CHECK(in_best >= 5);
   CHECK(exit_code(go_on()) == 0);

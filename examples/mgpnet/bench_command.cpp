@@ -103,7 +103,7 @@ void print_ops(const std::vector<OpRow>& rows,
   std::map<std::pair<std::string, std::string>, OpGroup> groups;
   double total = 0;
   for (const OpRow& row : rows) {
-    const std::string shapes = input_shapes_of(*row.node) + " -> " + shapes_of(row.node->outputs);
+    const std::string shapes = input_shapes_of(*row.node) + " -> " + output_shapes_of(*row.node);
     OpGroup& group = groups[{std::string(satin::name_of(row.node->op)), shapes}];
     ++group.count;
     group.macs += row.cost.macs;

@@ -210,7 +210,7 @@ void compare_devices(InspectOptions options, const Globals& globals) {
   const auto line = [](const Difference& d) {
     return fmt::format("{} {} {} -> {}: {:.2e}, its bar {:.2e}",
                        d.node->module ? *d.node->module : "", satin::name_of(d.node->op),
-                       input_shapes_of(*d.node), shapes_of(d.node->outputs), d.error, d.bar);
+                       input_shapes_of(*d.node), output_shapes_of(*d.node), d.error, d.bar);
   };
   if (options.json) {
     nlohmann::ordered_json ops = nlohmann::ordered_json::array();

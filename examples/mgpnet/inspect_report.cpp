@@ -20,14 +20,6 @@ namespace {
 
 constexpr size_t kLongestValue = 100;  // characters of a metadata value in a table
 
-/// The outputs that a node always has.
-std::vector<Desc> outputs_shown(const Node& node) {
-  std::vector<Desc> shown;
-  for (size_t i = 0; i < node.outputs.size(); ++i)
-    if (!is_spare(node.op, i)) shown.push_back(node.outputs[i]);
-  return shown;
-}
-
 /// 3722633 -> "3,722,633"
 std::string grouped(int64_t n) {
   const std::string digits = std::to_string(n);
@@ -212,7 +204,7 @@ Json ops_json(const OpsReport& report, const WorkloadOptions& options) {
     Json in = Json::array(), out = Json::array();
     for (size_t i = 0; i < row.node->operands(); ++i)
       in.push_back(shape_json(row.node->inputs[i].shape()));
-    for (const Desc& y : outputs_shown(*row.node)) out.push_back(shape_json(y.shape));
+    for (const Desc& y : main_outputs(*row.node)) out.push_back(shape_json(y.shape));
     Json op = {{"module", module_of(*row.node)},
                {"op", name_of(row.node->op)},
                {"inputs", in},
@@ -259,7 +251,7 @@ std::string ops_text(const OpsReport& report) {
     text += numbers(row.parameters, row.cost.macs, row.cost.bytes, row.seconds, report);
     text += fmt::format("  {:<5} {:<18} {}: {} -> {}\n", name_of(row.node->outputs.at(0).dtype),
                         name_of(row.node->op), module_of(*row.node), input_shapes_of(*row.node),
-                        shapes_of(outputs_shown(*row.node)));
+                        output_shapes_of(*row.node));
   }
   if (!report.by_operation)
     for (const Part& part : parts_of(report.rows))
@@ -368,7 +360,7 @@ double largest_difference(const View& x, const View& y) {
 double bar_of(const Node& node) {
   int64_t in = 1, out = 1;
   for (const Tensor& x : node.inputs) in = std::max(in, x.size());
-  for (const Desc& y : outputs_shown(node)) out = std::max(out, y.shape.size());
+  for (const Desc& y : main_outputs(node)) out = std::max(out, y.shape.size());
   double terms = static_cast<double>(std::max(in, cost_of(node).macs)) / static_cast<double>(out);
   if (node.op == Op::layer_norm || node.op == Op::layer_norm_grad || node.op == Op::softmax)
     terms = std::max(terms, static_cast<double>(node.inputs[0].shape().at(-1)));

@@ -151,10 +151,16 @@ std::string input_shapes_of(const Node& node) {
   return joined(shapes);
 }
 
-std::string shapes_of(const std::vector<Desc>& values) {
+std::vector<Desc> main_outputs(const Node& node) {
+  std::vector<Desc> outputs;
+  for (size_t i = 0; i < node.outputs.size(); ++i)
+    if (!is_spare(node.op, i)) outputs.push_back(node.outputs[i]);
+  return outputs;
+}
+
+std::string output_shapes_of(const Node& node) {
   std::vector<Shape> shapes;
-  shapes.reserve(values.size());
-  for (const Desc& v : values) shapes.push_back(v.shape);
+  for (const Desc& y : main_outputs(node)) shapes.push_back(y.shape);
   return joined(shapes);
 }
 

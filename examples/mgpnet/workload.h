@@ -89,6 +89,8 @@ double median(std::vector<double> values);
 
 /// "[1,384,512,32] [32,64]"
 std::string input_shapes_of(const satin::Node& node);  ///< not of packed weights
-std::string shapes_of(const std::vector<satin::Desc>& values);
+std::string output_shapes_of(const satin::Node& node);
+/// The outputs that a node always has: without spare ones.
+std::vector<satin::Desc> main_outputs(const satin::Node& node);
 
 }  // namespace mgpnet

@@ -158,6 +158,7 @@ __global__ void __launch_bounds__(kBlockThreads, 1)
       if (lane == 0) b_rstd[row] = m.rstd;
     });
     __syncthreads();
+
     // --- back: W2, the gate, Wo ---
     block_product<Reads::rows, Reads::columns>(
         stage, 0, n, b, c, dy_at, [&](int k, int j) { return w.w2[j * c + k]; },

@@ -53,9 +53,6 @@ class Planner {
         last_use_[v] = std::max(last_use_[v], i);
       }
     }
-    read_.resize(s_.values.size(), false);
-    for (const Schedule::Step& step : s_.steps)
-      for (const int v : step.in) read_[v] = true;
     needed_after_.resize(s_.values.size(), false);
     for (const int v : s_.outputs) {
       last_use_[v] = steps();
@@ -63,6 +60,9 @@ class Planner {
     }
     for (const auto& [updated, parameter] : s_.alias) needed_after_[updated] = true;
   }
+
+  /// By a later step, or after the run.
+  bool is_used(int v) const { return last_use_[v] > def_[v] || needed_after_[v]; }
 
   /// A view of a parameter would show the parameter's next value once that is written.
   bool outlives_parameter(int v, int buffer) const {
@@ -217,8 +217,7 @@ class Planner {
       step.moves_data = false;
     } else {
       for (size_t k = 0; k < from.out.size(); ++k)
-        if (!is_spare(node(i).op, k) || read_[from.out[k]] || needed_after_[from.out[k]])
-          place_output(i, from.out[k]);
+        if (!is_spare(node(i).op, k) || is_used(from.out[k])) place_output(i, from.out[k]);
       if (node(i).op == Op::concat) step.moves_data = !pieces_in_place(from);
     }
     for (const int v : from.out) keep_until_copied(v);
@@ -321,7 +320,6 @@ class Planner {
   std::vector<Home> home_;
   std::vector<int> def_;
   std::vector<int> last_use_;
-  std::vector<char> read_;          ///< by a step
   std::vector<char> needed_after_;  ///< an output, or the source of a copy into a parameter
 };
 
